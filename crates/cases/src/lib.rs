@@ -1,1 +1,4 @@
-//! Soon.
+//! Case files of seatrial: parsed, planned, and run as tests.
+
+pub mod json_path;
+pub mod log_lines;
