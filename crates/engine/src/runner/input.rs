@@ -1,0 +1,67 @@
+//! Everything that can happen to a run, as one enum: tests, fixtures, timers, signals and keys all end in the
+//! dispatcher's one synchronous function, so what the screen says is never out of step with what is true.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::oneshot;
+
+use crate::{
+    event::{EventKind, TestIndex},
+    fixture::FixtureValue,
+    requirement::Unmet,
+    verdict::{Failure, TestResult},
+};
+
+/// What somebody outside asks of a run that is going on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Ctrl-C, SIGTERM, SIGHUP or `q`: stop; the second one skips the grace.
+    Interrupt,
+    /// `t` or SIGUSR1: tell what runs and what it waits for.
+    Status,
+    /// Enter: go on from the breakpoint.
+    GoOn,
+    /// Seatrial was stopped, by Ctrl-Z, for so long; deadlines have been moved on already.
+    Resumed(Duration),
+}
+
+/// Everything that can happen to a run.
+pub(crate) enum Input {
+    /// A test or a fixture tells something.
+    Event(EventKind),
+    /// From outside.
+    Control(Control),
+    /// A requirement has been checked.
+    RequirementChecked {
+        name: String,
+        result: Result<String, Unmet>,
+    },
+    /// A fixture has been built, or not.
+    FixtureBuilt {
+        fixture: usize,
+        result: Result<FixtureValue, Arc<Failure>>,
+    },
+    /// A fixture has been torn down, or was given up on.
+    FixtureStopped { fixture: usize },
+    /// The grace of a test has not been enough, or was skipped: its attempt was dropped, and is being reaped.
+    AttemptEnded(AttemptEnded),
+    /// A test stands at a breakpoint.
+    Breakpoint {
+        test: TestIndex,
+        step: String,
+        look: Vec<String>,
+        go_on: oneshot::Sender<()>,
+    },
+}
+
+/// How an attempt ended.
+pub(crate) struct AttemptEnded {
+    pub(crate) test: TestIndex,
+    pub(crate) how: AttemptResult,
+}
+
+/// What became of the test's body.
+pub(crate) enum AttemptResult {
+    /// It returned.
+    Returned(TestResult),
+}
