@@ -1,4 +1,5 @@
 //! Case files of seatrial: parsed, planned, and run as tests.
 
+mod http;
 pub mod json_path;
 pub mod log_lines;
