@@ -96,6 +96,24 @@ impl JsonPath {
         Ok(value)
     }
 
+    /// This path, then one within what stands there, as a [`Difference`] has it.
+    #[must_use]
+    pub fn join(&self, within: &str) -> String {
+        match (self.segments.is_empty(), within) {
+            (true, within) => within.to_owned(),
+            (false, ".") => self.to_string(),
+            (false, within) => {
+                // `.` followed by an index is only the spelling of a bracket at the start.
+                let within = if within.starts_with(".[") {
+                    &within[1..]
+                } else {
+                    within
+                };
+                format!("{self}{within}")
+            }
+        }
+    }
+
     fn display(segments: &[Segment]) -> String {
         use fmt::Write as _;
         let mut text = String::new();

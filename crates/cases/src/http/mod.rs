@@ -6,10 +6,12 @@
 //! then 503" can be told from what was seen.
 
 mod client;
+mod expect;
 mod tls;
 
 pub(crate) use client::{FetchError, Request, Response, Url, fetch};
-pub(crate) use tls::{ClientIdentity, TlsError, Trust};
+pub(crate) use expect::{Expected, Status, at_path, shortened, value_shown};
+pub(crate) use tls::{ClientIdentity, Trust, connector};
 
 #[cfg(test)]
 mod tests;

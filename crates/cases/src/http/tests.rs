@@ -14,7 +14,6 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 
-use super::tls::connector;
 use super::*;
 
 fn get(url: &str) -> Request {
