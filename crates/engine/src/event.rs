@@ -3,7 +3,7 @@
 //!
 //! Events hold no handles and no formatting. Their form on disk is a type of `report`, with a version.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -42,7 +42,7 @@ pub struct TestInfo {
     /// The suite's name.
     pub suite: String,
     /// What kind of test.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Where it stands.
     pub location: Option<SourceLocation>,
     /// Its labels.
@@ -277,6 +277,8 @@ pub struct RunInfo {
     pub dir: Option<PathBuf>,
     /// The command line, without the program.
     pub args: Vec<String>,
+    /// What runs a single test again: the arguments before its name.
+    pub rerun: Option<String>,
     /// The tests, by [`TestIndex`].
     pub tests: Vec<Arc<TestInfo>>,
     /// How many tests the selection left out.
@@ -349,6 +351,14 @@ pub trait Reporter: Send {
     /// # Errors
     /// When it cannot go on reporting.
     fn event(&mut self, event: &Event) -> Result<(), ReportError>;
+
+    /// Called when no further event is waiting: what is buffered should go out now.
+    ///
+    /// # Errors
+    /// When it cannot go on reporting.
+    fn flush(&mut self) -> Result<(), ReportError> {
+        Ok(())
+    }
 
     /// Called about ten times a second while something runs, for what shows time passing.
     ///

@@ -75,9 +75,23 @@ impl History {
         self.entries.last().map(|entry| entry.seen.as_str())
     }
 
+    /// Changes what was seen, entry by entry; how entries were folded stays as it is.
+    pub(crate) fn for_each_text(&mut self, change: impl Fn(&mut String)) {
+        self.entries.iter_mut().for_each(|entry| change(&mut entry.seen));
+    }
+
     /// All of it, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Observation> {
         self.entries.iter()
+    }
+}
+
+/// A history as it was recorded.
+impl FromIterator<Observation> for History {
+    fn from_iter<I: IntoIterator<Item = Observation>>(observations: I) -> Self {
+        Self {
+            entries: observations.into_iter().take(Self::ENTRIES_MAX).collect(),
+        }
     }
 }
 

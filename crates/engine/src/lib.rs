@@ -12,6 +12,7 @@ mod event;
 mod eventually;
 mod fixture;
 pub mod journal;
+mod masker;
 mod requirement;
 pub mod run_id;
 mod runner;
@@ -31,6 +32,7 @@ pub use eventually::{
     eventually_on,
 };
 pub use fixture::{Fixture, FixtureValue};
+pub use masker::Masker;
 pub use requirement::{Requirement, Unmet};
 pub use runner::{Control, Runner};
 pub use settings::{Ignored, Keep, Order, Repeat, Settings};
