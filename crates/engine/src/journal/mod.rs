@@ -1,61 +1,36 @@
-//! What tests are about to create, on disk before it exists.
+//! The journal: what a run is about to create is on disk before it exists.
+//!
+//! Tests clean up after themselves. The journal is for when they cannot: a test that was abandoned at its deadline, a
+//! panic, a SIGKILL of seatrial. One file per run lists what was created and what is gone again. An entry is a kind and
+//! plain data; this crate knows no kind, whoever creates things brings a [`Reaper`] for them. The [`guardian`], a
+//! process of its own, reaps a run's journal as soon as its owner is dead; every later run and `seatrial reap` do the
+//! same for what even that missed.
+//!
+//! # The file
+//!
+//! `<state directory>/journal/<run>.jsonl`, one JSON object a line, only ever appended to, written but not fsynced: a
+//! process may die, not the machine. The first line is the owner, the others are what happened:
+//!
+//! ```text
+//! {"journal":1,"run":"20261120-1","uid":1000,"owner":{"pid":812,"start_ticks":55120,"boot":"5f3c…"}}
+//! {"op":"create","id":1,"group":"tour/hello","kind":"directory","data":{"path":"/tmp/seatrial/…"}}
+//! {"op":"update","id":1,"data":{"path":"/tmp/seatrial/…"}}
+//! {"op":"gone","id":1}
+//! {"op":"keep","group":"tour/hello"}
+//! ```
+//!
+//! A last line without its newline was being written when the owner died; what it announced never came to be. The owner
+//! holds an exclusive `flock` on the file for as long as it lives, and so does whoever reaps it.
 
-use std::{
-    fs::File,
-    io::Write,
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-};
+mod file;
+pub mod guardian;
+mod identity;
+mod reap;
+mod reaper;
+mod writer;
 
-use serde_json::{Value, json};
-
-/// One run's journal.
-pub struct Journal {
-    path: PathBuf,
-    file: Mutex<(Option<File>, u64)>,
-}
-
-/// An entry of a journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct EntryId(u64);
-
-impl Journal {
-    /// The journal of a run; its file appears with the first entry.
-    pub fn create(state_dir: &Path, run: &str) -> Self {
-        Self {
-            path: state_dir.join("journal").join(format!("{run}.jsonl")),
-            file: Mutex::new((None, 0)),
-        }
-    }
-
-    /// Notes what is about to be created.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn will_create(&self, group: &str, kind: &'static str, data: Value) -> std::io::Result<EntryId> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.1 += 1;
-        let id = file.1;
-        self.write(
-            &mut file.0,
-            &json!({"id": id, "group": group, "kind": kind, "data": data}),
-        )?;
-        Ok(EntryId(id))
-    }
-
-    /// It is marked as kept.
-    pub fn keep(&self, group: &str) {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = self.write(&mut file.0, &json!({"keep": group}));
-    }
-
-    fn write(&self, file: &mut Option<File>, line: &Value) -> std::io::Result<()> {
-        if file.is_none() {
-            if let Some(dir) = self.path.parent() {
-                std::fs::create_dir_all(dir)?;
-            }
-            *file = Some(File::options().create(true).append(true).open(&self.path)?);
-        }
-        file.as_mut().map_or(Ok(()), |file| writeln!(file, "{line}"))
-    }
-}
+pub use file::JournalError;
+pub use identity::{ProcessIdentity, boot_id};
+pub use reap::{Leftover, Outcome, ReapOptions, ReapReport, reap};
+pub use reaper::{ReapError, Reaper, Reapers};
+pub use writer::{EntryId, Journal, LaunchGuardian};
