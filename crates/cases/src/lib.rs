@@ -1,5 +1,13 @@
 //! Case files of seatrial: parsed, planned, and run as tests.
 
+mod declare;
+pub mod decode;
 mod http;
 pub mod json_path;
 pub mod log_lines;
+pub mod node;
+pub mod plan;
+pub mod scalar;
+pub mod source;
+pub mod template;
+pub mod vocabulary;
