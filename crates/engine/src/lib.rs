@@ -16,6 +16,7 @@ mod masker;
 mod requirement;
 pub mod run_id;
 mod runner;
+pub mod selection;
 mod settings;
 mod test;
 mod verdict;
