@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    deadline::Deadline,
+    deadline::{Deadline, Hold},
     event::{EventKind, NoticeLevel, PartUsage, StepIndex, StepOutcome, TestIndex, TestInfo},
     fixture::FixtureValue,
     journal::Journal,
@@ -199,6 +199,7 @@ impl TestContext {
     /// Stops here until somebody presses Enter, or the test is told to end. `look` says how to look at what
     /// is running. The time spent here counts against no deadline.
     pub async fn breakpoint(&self, step: &str, look: Vec<String>) {
+        let _hold = Hold::new();
         let (go_on, entered) = oneshot::channel();
         let request = Input::Breakpoint {
             test: self.inner.index,

@@ -4,7 +4,10 @@
 //! the time of such a pause to all deadlines of the process, those already waited for included.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,6 +15,9 @@ use tokio::time::{Instant, sleep_until};
 
 /// How long this process has been stopped in all, in nanoseconds.
 static STOPPED_NANOS: AtomicU64 = AtomicU64::new(0);
+
+/// Since when deadlines are held, and by how many.
+static HELD: Mutex<Option<(Instant, usize)>> = Mutex::new(None);
 
 /// Tells all deadlines that the process had been stopped for so long. Called by whoever handles Ctrl-Z.
 pub fn stopped_for(pause: Duration) {
@@ -22,7 +28,35 @@ pub fn stopped_for(pause: Duration) {
 }
 
 fn stopped() -> Duration {
-    Duration::from_nanos(STOPPED_NANOS.load(Ordering::SeqCst))
+    let held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    let holding = held.map_or(Duration::ZERO, |(since, _)| since.elapsed());
+    Duration::from_nanos(STOPPED_NANOS.load(Ordering::SeqCst)) + holding
+}
+
+/// Holds all deadlines while it lives: somebody looks at a test that stands at a breakpoint.
+pub(crate) struct Hold(());
+
+impl Hold {
+    pub(crate) fn new() -> Self {
+        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, holders) = held.unwrap_or((Instant::now(), 0));
+        *held = Some((since, holders + 1));
+        Hold(())
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = match *held {
+            Some((since, holders)) if holders > 1 => Some((since, holders - 1)),
+            Some((since, _)) => {
+                stopped_for(since.elapsed());
+                None
+            }
+            None => None,
+        };
+    }
 }
 
 /// A point in time, moved on by the time that seatrial is stopped.
@@ -33,6 +67,9 @@ pub struct Deadline {
 }
 
 impl Deadline {
+    /// So soon at the earliest a deadline that was reached, but has moved on meanwhile, is looked at again.
+    const LOOK_AGAIN_MIN: Duration = Duration::from_millis(1);
+
     /// So far from now. A span too long to be counted is taken as thirty years.
     pub fn after(span: Duration) -> Self {
         const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
@@ -68,7 +105,8 @@ impl Deadline {
     /// Completes when it has passed. Cancel safe.
     pub async fn passed(&self) {
         while !self.has_passed() {
-            sleep_until(self.now_at()).await;
+            // Where deadlines are held, this one moves on as fast as time: look again now and then.
+            sleep_until(self.now_at().max(Instant::now() + Self::LOOK_AGAIN_MIN)).await;
         }
     }
 

@@ -1,7 +1,7 @@
 //! Everything that can happen to a run, as one enum: tests, fixtures, timers, signals and keys all end in the
 //! dispatcher's one synchronous function, so what the screen says is never out of step with what is true.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::oneshot;
 
@@ -9,7 +9,7 @@ use crate::{
     event::{EventKind, TestIndex},
     fixture::FixtureValue,
     requirement::Unmet,
-    verdict::{Failure, TestResult},
+    verdict::{Failure, Verdict},
 };
 
 /// What somebody outside asks of a run that is going on.
@@ -33,7 +33,7 @@ pub(crate) enum Input {
     Control(Control),
     /// A requirement has been checked.
     RequirementChecked {
-        name: String,
+        requirement: usize,
         result: Result<String, Unmet>,
     },
     /// A fixture has been built, or not.
@@ -41,10 +41,10 @@ pub(crate) enum Input {
         fixture: usize,
         result: Result<FixtureValue, Arc<Failure>>,
     },
-    /// A fixture has been torn down, or was given up on.
+    /// A fixture has been torn down, or what is left of it reaped.
     FixtureStopped { fixture: usize },
-    /// The grace of a test has not been enough, or was skipped: its attempt was dropped, and is being reaped.
-    AttemptEnded(AttemptEnded),
+    /// An attempt is over, and nothing of it is left.
+    AttemptEnded { test: TestIndex, end: AttemptEnd },
     /// A test stands at a breakpoint.
     Breakpoint {
         test: TestIndex,
@@ -55,13 +55,11 @@ pub(crate) enum Input {
 }
 
 /// How an attempt ended.
-pub(crate) struct AttemptEnded {
-    pub(crate) test: TestIndex,
-    pub(crate) how: AttemptResult,
-}
-
-/// What became of the test's body.
-pub(crate) enum AttemptResult {
-    /// It returned.
-    Returned(TestResult),
+pub(crate) struct AttemptEnd {
+    /// `Passed`, `Failed`, `Errored`, `TimedOut`, `Cancelled` or `Skipped`.
+    pub(crate) verdict: Verdict,
+    pub(crate) failure: Option<Arc<Failure>>,
+    /// Why it was skipped.
+    pub(crate) reason: Option<String>,
+    pub(crate) log_dir: Option<PathBuf>,
 }

@@ -1,9 +1,13 @@
-//! The runner: a dispatcher that owns what the user sees, and an executor that runs what it is told to.
+//! The runner: a dispatcher that decides and owns what the user sees, and an executor that runs what it is told
+//! to.
 
+mod dispatcher;
+mod executor;
 mod input;
+mod panics;
+mod plan;
+mod run;
 
 pub use input::Control;
 pub(crate) use input::Input;
-
-/// Runs tests.
-pub struct Runner;
+pub use run::Runner;
