@@ -68,6 +68,18 @@ impl ReapReport {
         self.problems.is_empty() && !self.leftovers.iter().any(failed)
     }
 
+    /// Everything that went wrong, a line each.
+    pub fn failures(&self) -> Vec<String> {
+        let left = self
+            .leftovers
+            .iter()
+            .filter_map(|leftover| match &leftover.outcome {
+                Outcome::Failed(why) => Some(format!("failed to reap {}: {why}", leftover.description)),
+                _ => None,
+            });
+        self.problems.iter().cloned().chain(left).collect()
+    }
+
     fn merge(&mut self, other: Self) {
         self.leftovers.extend(other.leftovers);
         self.problems.extend(other.problems);

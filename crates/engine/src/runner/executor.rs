@@ -29,6 +29,9 @@ use crate::{
     verdict::{Failure, Mismatch, TestError, TestResult, Verdict},
 };
 
+/// How long reaping what one test left may take. Killing is quick; a file system that hangs is not.
+const REAP_MAX: Duration = Duration::from_secs(10);
+
 pub(super) struct Executor {
     pub(super) plan: Arc<Plan>,
     pub(super) shared: Arc<RunShared>,
@@ -214,8 +217,9 @@ impl Supervisor {
         let mut end = loop {
             tokio::select! {
                 biased;
-                result = &mut body => break self.end(result, &place),
+                // First: a body that returns because it was told to has not shown anything.
                 () = self.context.token().cancelled() => break self.end_cancelled(body).await,
+                result = &mut body => break self.end(result, &place),
                 () = deadline.passed() => break self.end_timed_out(body).await,
                 () = slow_at.passed() => {
                     self.shared.event(EventKind::TestSlow { test: self.index, elapsed: began.elapsed() });
@@ -375,7 +379,7 @@ async fn wait_in_grace<T>(
 
 async fn reap(shared: &Arc<RunShared>, reapers: &Arc<Reapers>, group: String) {
     let (journal, reapers) = (shared.journal.clone(), reapers.clone());
-    let reaped = tokio::task::spawn_blocking(move || journal.reap_group(&group, &reapers)).await;
+    let reaped = tokio::task::spawn_blocking(move || journal.reap_group(&group, &reapers, REAP_MAX)).await;
     let problems = match reaped {
         Ok(report) => report.failures(),
         Err(error) => vec![error.to_string()],

@@ -113,7 +113,7 @@ impl Plan {
             name: spec.full_name(),
             iteration,
             suite: spec.suite.clone(),
-            kind: spec.kind,
+            kind: spec.kind.into(),
             location: spec.location.clone(),
             labels: spec.labels.clone(),
         };

@@ -30,6 +30,7 @@ pub struct Runner {
     settings: Settings,
     reporters: Vec<Box<dyn Reporter>>,
     reapers: Reapers,
+    journal: Option<Journal>,
     deselected: usize,
 }
 
@@ -39,7 +40,8 @@ impl Runner {
         Self {
             settings,
             reporters: Vec::new(),
-            reapers: Reapers::default(),
+            reapers: Reapers::new(),
+            journal: None,
             deselected: 0,
         }
     }
@@ -53,6 +55,12 @@ impl Runner {
     /// Says how what tests create is reaped.
     pub fn with_reapers(mut self, reapers: Reapers) -> Self {
         self.reapers = reapers;
+        self
+    }
+
+    /// Takes a journal, one with a guardian, in place of the plain one that the settings lead to.
+    pub fn with_journal(mut self, journal: Journal) -> Self {
+        self.journal = Some(journal);
         self
     }
 
@@ -75,6 +83,7 @@ impl Runner {
             settings,
             reporters,
             reapers,
+            journal,
             deselected,
         } = self;
         panics::install_hook();
@@ -88,7 +97,8 @@ impl Runner {
             start,
             internal_error: false,
         };
-        let journal = Arc::new(Journal::create(&settings.state_dir, &settings.run_id));
+        let journal = journal.unwrap_or_else(|| Journal::create(&settings.state_dir, &settings.run_id));
+        let journal = Arc::new(journal);
         let info = run_info(&settings, &plan, deselected);
         let shared = Arc::new(RunShared {
             settings,
@@ -155,6 +165,7 @@ fn run_info(settings: &Settings, plan: &Plan, deselected: usize) -> RunInfo {
         project: settings.project.clone(),
         dir: Some(settings.run_dir.clone()),
         args: settings.args.clone(),
+        rerun: settings.rerun.clone(),
         tests: plan.tests.iter().map(|test| test.info.clone()).collect(),
         deselected,
         slots: settings.slots,
