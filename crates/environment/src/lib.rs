@@ -1,1 +1,3 @@
-//! Soon.
+//! Where a seatrial test's parts run.
+
+pub mod requirement;
