@@ -721,3 +721,6 @@ pub(super) fn index_of(position: usize) -> TestIndex {
 pub(super) fn position_of(index: TestIndex) -> usize {
     index.0 as usize
 }
+
+#[cfg(test)]
+mod tests;
