@@ -19,7 +19,7 @@ Usage: metrics-agent [run] [--config FILE]
        metrics-agent sink --listen ADDRESS [--certificate FILE --key FILE]
        metrics-agent defects
 
-  run           Run the agent (the default). FILE is YAML; METRICS_AGENT_<KEY> overrides a key.
+  run           Run the agent (the default). FILE is TOML; METRICS_AGENT_<KEY> overrides a key.
                 SIGHUP reloads the file, SIGTERM flushes and ends.
   check-config  Say whether FILE is a valid configuration.
   send          Send datagrams to an agent.
@@ -174,8 +174,8 @@ mod tests {
         };
         assert_eq!(parse_words(""), run(None));
         assert_eq!(parse_words("run"), run(None));
-        assert_eq!(parse_words("--config a.yaml"), run(Some("a.yaml")));
-        assert_eq!(parse_words("run --config=a.yaml"), run(Some("a.yaml")));
+        assert_eq!(parse_words("--config a.toml"), run(Some("a.toml")));
+        assert_eq!(parse_words("run --config=a.toml"), run(Some("a.toml")));
         assert_eq!(
             parse_words("send --udp localhost:8125 --repeat 3 a:1|c b:2|g"),
             Ok(Command::Send(send::Options {

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::defect::Defect;
 use crate::log::Level;
@@ -41,7 +41,8 @@ pub struct Config {
     /// Added to everything that is forwarded.
     pub tags: Vec<String>,
 
-    /// Where DogStatsD datagrams arrive by UDP; unset, nowhere.
+    /// Where DogStatsD datagrams arrive by UDP; empty, nowhere.
+    #[serde(deserialize_with = "empty_is_none")]
     pub dogstatsd_udp: Option<SocketAddr>,
     /// Where they arrive on a Unix datagram socket; unset, nowhere.
     pub dogstatsd_unix: Option<PathBuf>,
@@ -187,6 +188,18 @@ impl Config {
             let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
             name.trim().to_owned()
         })
+    }
+}
+
+/// TOML has no null, and this key has a default that one may not want.
+fn empty_is_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text: Option<String> = Deserialize::deserialize(deserializer)?;
+    match text.as_deref() {
+        None | Some("") => Ok(None),
+        Some(text) => text
+            .parse()
+            .map(Some)
+            .map_err(|_| de::Error::custom(format!("bad address `{text}`"))),
     }
 }
 

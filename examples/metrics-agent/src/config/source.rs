@@ -1,4 +1,4 @@
-//! Where a configuration comes from: a YAML file, and the environment over it.
+//! Where a configuration comes from: a TOML file, and the environment over it.
 //!
 //! The environment is laid over the file key by key, and the type of a key decides how its text is
 //! read. So no key needs code of its own, and `PUT /config` is the same operation with JSON.
@@ -36,7 +36,7 @@ pub enum ConfigError {
         /// Why.
         error: io::Error,
     },
-    /// The file is no YAML, has unknown keys or values of a wrong type.
+    /// The file is no TOML, has unknown keys or values of a wrong type.
     #[error("{}: {message}", .path.display())]
     File {
         /// Which file.
@@ -163,13 +163,10 @@ fn read_file(path: &Path) -> Result<Config, ConfigError> {
         path: path.to_owned(),
         error,
     })?;
-    if text.trim().is_empty() {
-        return Ok(Config::default());
-    }
     let parsed = if Defect::UnknownKeyAccepted.is_on() {
         read_known_keys(&text)
     } else {
-        serde_saphyr::from_str(&text).map_err(|error| one_line(&error))
+        toml::from_str(&text).map_err(|error| one_line(&error, &text))
     };
     parsed.map_err(|message| ConfigError::File {
         path: path.to_owned(),
@@ -179,7 +176,7 @@ fn read_file(path: &Path) -> Result<Config, ConfigError> {
 
 /// What [`Defect::UnknownKeyAccepted`] does.
 fn read_known_keys(text: &str) -> Result<Config, String> {
-    let given: Map<String, Value> = serde_saphyr::from_str(text).map_err(|error| one_line(&error))?;
+    let given: Map<String, Value> = toml::from_str(text).map_err(|error| one_line(&error, text))?;
     let mut values = to_map(&Config::default());
     for (key, value) in given {
         if let Some(slot) = values.get_mut(&key) {
@@ -189,11 +186,16 @@ fn read_known_keys(text: &str) -> Result<Config, String> {
     from_map(values, "file").map_err(|error| error.to_string())
 }
 
-/// A log line is one line: the place and the message, without the excerpt that follows them.
-fn one_line(error: &serde_saphyr::Error) -> String {
-    let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
-    line.trim_start_matches("error: ").to_owned()
+/// A log line is one line: the place and the message, without the excerpt that toml would add.
+fn one_line(error: &toml::de::Error, text: &str) -> String {
+    let place = error
+        .span()
+        .map(|span| text[..span.start].matches('\n').count() + 1);
+    let message = error.message().replace('\n', ", ");
+    match place {
+        Some(line) => format!("line {line}: {message}"),
+        None => message,
+    }
 }
 
 fn to_map(config: &Config) -> Map<String, Value> {
@@ -236,9 +238,9 @@ mod tests {
     use super::*;
     use crate::log::Level;
 
-    fn load(yaml: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+    fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), yaml).unwrap();
+        std::fs::write(file.path(), toml).unwrap();
         let environment = environment
             .iter()
             .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
@@ -248,7 +250,11 @@ mod tests {
 
     #[test]
     fn a_file_over_the_defaults() {
-        let config = load("flush_interval: 100ms\ndogstatsd_udp: null\ntags: [a, b]\n", &[]).unwrap();
+        let config = load(
+            "flush_interval = '100ms'\ndogstatsd_udp = ''\ntags = ['a', 'b']\n",
+            &[],
+        )
+        .unwrap();
         assert_eq!(config.flush_interval, Duration::from_millis(100));
         assert_eq!(config.dogstatsd_udp, None);
         assert_eq!(config.tags, ["a", "b"]);
@@ -267,7 +273,7 @@ mod tests {
             ("METRICS_AGENT_TAGS", "x:1,y"),
             ("OTHER", "ignored"),
         ];
-        let config = load("log_level: error\ncontexts_max: 5\n", &environment).unwrap();
+        let config = load("log_level = 'error'\ncontexts_max = 5\n", &environment).unwrap();
         assert_eq!(config.contexts_max, 7);
         assert_eq!(config.dogstatsd_udp, None);
         assert_eq!(config.forward_api_key.as_deref(), Some("0123"));
@@ -277,19 +283,23 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        for (yaml, environment, part) in [
-            ("flush_intervall: 1s\n", &[][..], "flush_intervall"),
-            ("flush_interval: soon\n", &[], "bad duration `soon`"),
-            ("output: http\n", &[], "forward_url is not set"),
-            ("api_certificate: a.pem\n", &[], "api_key_file"),
+        for (toml, environment, part) in [
+            (
+                "tags = []\nflush_intervall = '1s'\n",
+                &[][..],
+                "line 2: unknown field `flush_intervall`",
+            ),
+            ("flush_interval = 'soon'\n", &[], "bad duration `soon`"),
+            ("output = 'http'\n", &[], "forward_url is not set"),
+            ("api_certificate = 'a.pem'\n", &[], "api_key_file"),
             (
                 "",
                 &[("METRICS_AGENT_CONTEXTS_MAX", "many")],
                 "METRICS_AGENT_CONTEXTS_MAX",
             ),
         ] {
-            let error = load(yaml, environment).unwrap_err();
-            assert!(error.contains(part), "{yaml:?} {environment:?}: {error}");
+            let error = load(toml, environment).unwrap_err();
+            assert!(error.contains(part), "{toml:?} {environment:?}: {error}");
         }
     }
 
