@@ -259,12 +259,12 @@ impl Agent {
         loop {
             let interval = config.borrow_and_update().flush_interval;
             let interval = if Defect::FlushIntervalIgnored.is_on() {
-                interval * 10
+                interval * 100
             } else {
                 interval
             };
             tokio::select! {
-                () = tokio::time::sleep(until_next_multiple(interval)) => {
+                () = tokio::time::sleep(until_next_multiple(interval)), if !interval.is_zero() => {
                     self.flush();
                 }
                 // A new interval counts from now.
@@ -450,12 +450,18 @@ fn epoch() -> Duration {
 /// When the bucket that is open now began, in seconds: buckets begin at multiples of their length, so
 /// that those of many agents are the same.
 fn bucket_start(interval: Duration) -> i64 {
-    let now_ms = epoch().as_millis();
-    let start_ms = now_ms - now_ms % interval.as_millis();
-    i64::try_from(start_ms / 1000).unwrap_or(i64::MAX)
+    let passed = since_last_multiple(interval);
+    (epoch() - passed).as_secs().cast_signed()
 }
 
 fn until_next_multiple(interval: Duration) -> Duration {
-    let passed_ms = epoch().as_millis() % interval.as_millis();
-    interval - Duration::from_millis(u64::try_from(passed_ms).unwrap_or(0))
+    interval - since_last_multiple(interval)
+}
+
+fn since_last_multiple(interval: Duration) -> Duration {
+    let nanos = epoch()
+        .as_nanos()
+        .checked_rem(interval.as_nanos())
+        .unwrap_or_default();
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or_default())
 }

@@ -30,7 +30,7 @@ pub async fn handle(agent: Arc<Agent>, request: Request) -> Response {
         (&Method::GET, "/contexts") => contexts(&agent),
         (&Method::GET, "/config") => Response::json(StatusCode::OK, &agent.config().masked()),
         (&Method::PUT, "/config") => put_config(&agent, &request.body),
-        (&Method::POST, "/flush") => flush(&agent).await,
+        (&Method::POST, "/flush") => flush(&agent, &request.query).await,
         (_, "/health" | "/ready" | "/status" | "/metrics" | "/contexts") => {
             Response::method_not_allowed("GET")
         }
@@ -131,8 +131,14 @@ fn put_config(agent: &Agent, body: &[u8]) -> Response {
     }
 }
 
-/// Closes the bucket now, and answers when its payloads are delivered or given up.
-async fn flush(agent: &Agent) -> Response {
+/// Closes the bucket now, and answers when its payloads are delivered or given up; at once with the
+/// query `wait=0`.
+async fn flush(agent: &Agent, query: &str) -> Response {
+    let patience = if query == "wait=0" {
+        Duration::ZERO
+    } else {
+        FLUSH_PATIENCE
+    };
     let flushed = if Defect::FlushEndpointIgnored.is_on() {
         Flushed {
             series: 0,
@@ -142,7 +148,7 @@ async fn flush(agent: &Agent) -> Response {
     } else {
         agent.flush()
     };
-    let done = agent.output.drain(FLUSH_PATIENCE).await == Drained::Fully;
+    let done = agent.output.drain(patience).await == Drained::Fully;
     let Flushed {
         series,
         events,

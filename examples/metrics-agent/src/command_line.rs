@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
+use crate::http::ClientFiles;
 use crate::{send, sink};
 
 /// What `--help` prints.
@@ -15,7 +16,7 @@ A small metrics agent: DogStatsD in, aggregated series out.
 Usage: metrics-agent [run] [--config FILE]
        metrics-agent check-config FILE
        metrics-agent send (--udp HOST:PORT | --unix PATH) [--repeat N] DATAGRAM...
-       metrics-agent get URL
+       metrics-agent get [--ca FILE] [--certificate FILE --key FILE] URL
        metrics-agent sink --listen ADDRESS [--certificate FILE --key FILE]
        metrics-agent defects
 
@@ -23,7 +24,7 @@ Usage: metrics-agent [run] [--config FILE]
                 SIGHUP reloads the file, SIGTERM flushes and ends.
   check-config  Say whether FILE is a valid configuration.
   send          Send datagrams to an agent.
-  get           Print what is at an http URL; fail unless it is a success.
+  get           Print what is at a URL; fail unless it is a success.
   sink          Receive what an agent forwards, and show it at /received.
   defects       List what METRICS_AGENT_BREAK=<name> can break, with the case that notices.
 
@@ -46,10 +47,7 @@ pub enum Command {
     /// Send datagrams.
     Send(send::Options),
     /// Print what is at a URL.
-    Get {
-        /// Which.
-        url: String,
-    },
+    Get(send::GetOptions),
     /// Receive what an agent forwards.
     Sink(sink::Options),
     /// List the defects.
@@ -82,9 +80,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, l
             file: only_value(&mut parser, "FILE")?.into(),
         }),
         "send" => parse_send(&mut parser),
-        "get" => Ok(Command::Get {
-            url: only_value(&mut parser, "URL")?.string()?,
-        }),
+        "get" => parse_get(&mut parser),
         "sink" => parse_sink(&mut parser),
         "defects" => Ok(Command::Defects),
         "help" => Ok(Command::Help),
@@ -124,6 +120,36 @@ fn parse_send(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
     }))
 }
 
+fn parse_get(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+    let (mut url, mut ca, mut certificate, mut key) = (None, None, None, None);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("ca") => ca = Some(PathBuf::from(parser.value()?)),
+            Long("certificate") => certificate = Some(PathBuf::from(parser.value()?)),
+            Long("key") => key = Some(PathBuf::from(parser.value()?)),
+            Value(value) if url.is_none() => url = Some(value.string()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let url = url.ok_or("URL is missing")?;
+    let files = ClientFiles {
+        ca,
+        identity: both(certificate, key)?,
+    };
+    Ok(Command::Get(send::GetOptions { url, files }))
+}
+
+fn both(
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<(PathBuf, PathBuf)>, lexopt::Error> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+        (None, None) => Ok(None),
+        _ => Err("--certificate and --key need each other".into()),
+    }
+}
+
 fn parse_sink(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
     let (mut listen, mut certificate, mut key) = (None, None, None);
     while let Some(argument) = parser.next()? {
@@ -134,14 +160,10 @@ fn parse_sink(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
             other => return Err(other.unexpected()),
         }
     }
-    if certificate.is_some() != key.is_some() {
-        return Err("--certificate and --key need each other".into());
-    }
     let listen = listen.ok_or("--listen is missing")?;
     Ok(Command::Sink(sink::Options {
         listen,
-        certificate,
-        key,
+        identity: both(certificate, key)?,
     }))
 }
 
@@ -188,8 +210,7 @@ mod tests {
             parse_words("sink --listen 127.0.0.1:0"),
             Ok(Command::Sink(sink::Options {
                 listen: ([127, 0, 0, 1], 0).into(),
-                certificate: None,
-                key: None,
+                identity: None,
             }))
         );
     }

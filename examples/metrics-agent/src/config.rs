@@ -47,7 +47,7 @@ pub struct Config {
     /// Where they arrive on a Unix datagram socket; unset, nowhere.
     pub dogstatsd_unix: Option<PathBuf>,
 
-    /// How long a bucket is.
+    /// How long a bucket is. `0s`: a flush happens only when it is asked for, and at the end.
     #[serde(with = "duration")]
     pub flush_interval: Duration,
     /// What becomes of histograms, timers and distributions.
@@ -148,7 +148,7 @@ impl Config {
     ///
     /// The first thing that does not.
     pub fn validate(&self) -> Result<(), Invalid> {
-        if self.flush_interval < Duration::from_millis(10) {
+        if !self.flush_interval.is_zero() && self.flush_interval < Duration::from_millis(10) {
             return Err(Invalid("flush_interval is shorter than 10ms"));
         }
         if self.output == OutputKind::Http && self.forward_url.is_none() {

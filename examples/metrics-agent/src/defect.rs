@@ -71,7 +71,7 @@ defects! {
     MedianIsAverage = "median-is-average" breaks "histogram",
     /// A histogram's 95th percentile is its maximum.
     PercentileIsMaximum = "percentile-is-maximum" breaks "histogram-aggregates",
-    /// Timers are dropped.
+    /// Timers are not understood.
     TimerIgnored = "timer-ignored" breaks "timer",
     /// Tags stay in the order of arrival, so `a,b` and `b,a` are two contexts.
     TagsNotSorted = "tags-not-sorted" breaks "tags-sorted",
@@ -83,7 +83,7 @@ defects! {
     ContextLimitIgnored = "context-limit-ignored" breaks "context-limit",
     /// A flushed context stays, and is sent again with the next flush.
     ContextsNotCleared = "contexts-not-cleared" breaks "flush-clears",
-    /// Every interval is ten times as long as configured.
+    /// Every interval is a hundred times as long as configured.
     FlushIntervalIgnored = "flush-interval-ignored" breaks "flush-interval",
 
     // Forwarding.

@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::defect::Defect;
+
 /// What a line can say.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
@@ -147,6 +149,7 @@ fn parse_metric(line: &str) -> Result<Metric, ParseError> {
         "c" => Values::Counter(parse_numbers(values)?),
         "g" => Values::Gauge(parse_numbers(values)?),
         "s" => Values::Set(values.to_owned()),
+        "ms" if Defect::TimerIgnored.is_on() => return Err(ParseError::UnknownType("ms".to_owned())),
         "h" | "ms" | "d" => Values::Histogram(parse_numbers(values)?),
         other => return Err(ParseError::UnknownType(other.to_owned())),
     };

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::config::Config;
 use crate::defect::Defect;
-use crate::http::{Client, UrlError};
+use crate::http::{Client, ClientFiles, UrlError};
 use crate::log;
 use crate::series::{Batch, SeriesBody};
 use crate::telemetry::Telemetry;
@@ -65,8 +65,12 @@ impl Forwarder {
     ///
     /// The URL or the file of authorities cannot be used.
     pub fn new(url: &str, config: &Config, telemetry: Arc<Telemetry>) -> Result<Self, UrlError> {
+        let files = ClientFiles {
+            ca: config.forward_ca.clone(),
+            identity: None,
+        };
         Ok(Self {
-            client: Client::new(url, config.forward_ca.as_deref())?,
+            client: Client::new(url, &files)?,
             settings: Settings {
                 api_key: config.forward_api_key.clone(),
                 timeout: config.forward_timeout,

@@ -9,7 +9,7 @@ mod tls;
 
 pub use client::{Client, RequestError, UrlError};
 pub use server::{Request, Response, serve};
-pub use tls::{TlsError, server_config};
+pub use tls::{ClientFiles, TlsError, server_config};
 
 /// No body may be longer than this, in either direction.
 const BODY_BYTES_MAX: usize = 16 << 20;

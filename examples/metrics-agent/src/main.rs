@@ -71,7 +71,7 @@ fn run() -> Result<(), Failure> {
             print(format_args!("{}: ok\n", file.display()))
         }
         Command::Send(options) => send::send(&options).map_err(failed),
-        Command::Get { url } => block_on(send::get(&url)),
+        Command::Get(options) => block_on(send::get(&options)),
         Command::Sink(options) => block_on(sink::run(options)),
         Command::Defects => Defect::ALL.iter().try_for_each(|defect| {
             print(format_args!(

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hyper::body::Bytes;
 use hyper::{Method, StatusCode};
 
-use crate::http::{Client, RequestError, UrlError};
+use crate::http::{Client, ClientFiles, RequestError, UrlError};
 
 /// How long `get` waits for the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -90,13 +90,22 @@ fn send_all(options: &Options, send: impl Fn(&[u8]) -> io::Result<usize>) -> Res
     Ok(())
 }
 
-/// Prints what is at `url`.
+/// What the command line says about `get`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GetOptions {
+    /// What to get.
+    pub url: String,
+    /// For `https`.
+    pub files: ClientFiles,
+}
+
+/// Prints what is at a URL.
 ///
 /// # Errors
 ///
 /// There was no answer, or none with a success status.
-pub async fn get(url: &str) -> Result<(), SendError> {
-    let client = Client::new(url, None)?;
+pub async fn get(options: &GetOptions) -> Result<(), SendError> {
+    let client = Client::new(&options.url, &options.files)?;
     let request = client.send(Method::GET, "", &[], Bytes::new());
     let (status, body) = tokio::time::timeout(PATIENCE, request)
         .await

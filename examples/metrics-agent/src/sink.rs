@@ -31,10 +31,8 @@ const ITEMS_MAX: usize = 1_000_000;
 pub struct Options {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// PEM file of the certificate chain; with it, the sink speaks TLS.
-    pub certificate: Option<PathBuf>,
-    /// PEM file of the private key.
-    pub key: Option<PathBuf>,
+    /// PEM files of the certificate chain and its key; with them, the sink speaks TLS.
+    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 /// Why the sink ended, or never began.
@@ -131,11 +129,9 @@ pub async fn run(options: Options) -> Result<(), SinkError> {
         "listening on {}",
         listener.local_addr().map_err(bind_error)?
     );
-    let tls = match (&options.certificate, &options.key) {
-        (Some(certificate), Some(key)) => {
-            Some(TlsAcceptor::from(http::server_config(certificate, key, None)?))
-        }
-        _ => None,
+    let tls = match &options.identity {
+        Some((certificate, key)) => Some(TlsAcceptor::from(http::server_config(certificate, key, None)?)),
+        None => None,
     };
     let received = Arc::new(Mutex::new(Received::default()));
     tokio::select! {

@@ -1,7 +1,6 @@
 //! Sending: one connection for one request. A flush every ten seconds needs no pool.
 
 use std::io;
-use std::path::Path;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
@@ -14,7 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::{InvalidDnsNameError, ServerName};
 
 use super::BODY_BYTES_MAX;
-use super::tls::{TlsError, client_config};
+use super::tls::{ClientFiles, TlsError, client_config};
 
 /// Sends requests to one server.
 pub struct Client {
@@ -56,12 +55,12 @@ pub enum RequestError {
 }
 
 impl Client {
-    /// For the server that `url` names. `ca` holds the authorities for `https`.
+    /// For the server that `url` names. `files` are for `https`.
     ///
     /// # Errors
     ///
     /// A URL or a file that cannot be used.
-    pub fn new(url: &str, ca: Option<&Path>) -> Result<Self, UrlError> {
+    pub fn new(url: &str, files: &ClientFiles) -> Result<Self, UrlError> {
         let bad = || UrlError::Bad(url.to_owned());
         let uri: Uri = url.parse().map_err(|_| bad())?;
         let host = uri.host().ok_or_else(bad)?.to_owned();
@@ -69,7 +68,7 @@ impl Client {
             Some("http") => (None, 80),
             Some("https") => {
                 let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
-                (Some((TlsConnector::from(client_config(ca)?), name)), 443)
+                (Some((TlsConnector::from(client_config(files)?), name)), 443)
             }
             _ => return Err(bad()),
         };

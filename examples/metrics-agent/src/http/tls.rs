@@ -55,40 +55,48 @@ pub fn server_config(
         }
         None => builder.with_no_client_auth(),
     };
-    let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| TlsError::Pem {
-        path: key.into(),
-        error,
-    })?;
-    Ok(Arc::new(
-        builder.with_single_cert(read_certificates(certificate)?, key_der)?,
-    ))
+    let config = builder.with_single_cert(read_certificates(certificate)?, read_key(key)?)?;
+    Ok(Arc::new(config))
 }
 
-/// For a client that trusts the authorities in `ca`, and none without it.
+/// The files of a client.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientFiles {
+    /// PEM file of the authorities to be trusted; without it, none are.
+    pub ca: Option<PathBuf>,
+    /// PEM files of the client's own certificate chain and key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// For a client.
 ///
 /// # Errors
 ///
-/// A file that cannot be read.
-pub fn client_config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
+/// Files that cannot be read or do not fit together.
+pub fn client_config(files: &ClientFiles) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let builder =
         ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-    if Defect::ForwardCertificateIgnored.is_on() {
+    let builder = if Defect::ForwardCertificateIgnored.is_on() {
         let verifier = Arc::new(TrustsAnyone(provider));
-        return Ok(Arc::new(
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(verifier)
-                .with_no_client_auth(),
-        ));
-    }
-    let roots = ca
-        .map(read_roots)
-        .transpose()?
-        .unwrap_or_else(RootCertStore::empty);
-    Ok(Arc::new(
-        builder.with_root_certificates(roots).with_no_client_auth(),
-    ))
+        builder.dangerous().with_custom_certificate_verifier(verifier)
+    } else {
+        let roots = files.ca.as_deref().map(read_roots).transpose()?;
+        builder.with_root_certificates(roots.unwrap_or_else(RootCertStore::empty))
+    };
+    Ok(Arc::new(match &files.identity {
+        Some((certificate, key)) => {
+            builder.with_client_auth_cert(read_certificates(certificate)?, read_key(key)?)?
+        }
+        None => builder.with_no_client_auth(),
+    }))
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| TlsError::Pem {
+        path: path.into(),
+        error,
+    })
 }
 
 fn read_roots(path: &Path) -> Result<RootCertStore, TlsError> {
