@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -61,6 +61,7 @@ struct TestInner {
     fixtures: HashMap<Arc<str>, FixtureValue>,
     group: String,
     log_dir: PathBuf,
+    log_dir_made: AtomicBool,
     steps: StepLog,
     keep: Mutex<Vec<String>>,
 }
@@ -105,6 +106,7 @@ impl TestContext {
                 fixtures,
                 group,
                 log_dir,
+                log_dir_made: AtomicBool::new(false),
                 steps: StepLog::default(),
                 keep: Mutex::default(),
             }),
@@ -153,11 +155,15 @@ impl TestContext {
     /// When it cannot be made.
     pub fn log_dir(&self) -> io::Result<&Path> {
         std::fs::create_dir_all(&self.inner.log_dir)?;
+        self.inner.log_dir_made.store(true, Ordering::Relaxed);
         Ok(&self.inner.log_dir)
     }
 
     pub(crate) fn log_dir_if_made(&self) -> Option<PathBuf> {
-        self.inner.log_dir.is_dir().then(|| self.inner.log_dir.clone())
+        self.inner
+            .log_dir_made
+            .load(Ordering::Relaxed)
+            .then(|| self.inner.log_dir.clone())
     }
 
     /// What the fixture of this key made, if the test's spec names that fixture and `T` is its type.
