@@ -1,5 +1,11 @@
 //! The runner as those see it who write tests in Rust: tests go in, events and a summary come out.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test tells what went wrong by panicking"
+)]
+
 use std::{
     sync::{
         Arc, Mutex,

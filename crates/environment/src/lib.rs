@@ -1,3 +1,4 @@
 //! Where a seatrial test's parts run.
 
+pub mod proxy;
 pub mod requirement;
