@@ -1,1 +1,42 @@
-fn main() {}
+//! What the project runs on itself, as `cargo xtask NAME`: a program in place of scripts, so that it can be tested
+//! and needs no shell.
+#![allow(clippy::print_stdout, reason = "a program for a terminal")]
+
+mod tidy;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask NAME
+
+  tidy          check the invariants that a machine can check";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Result<()> {
+    match arguments {
+        ["tidy"] => tidy::run(&root()?),
+        _ => bail!(USAGE),
+    }
+}
+
+/// The repository's root: where the workspace's manifest is.
+fn root() -> Result<PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(own.parent().context("xtask stands in the workspace")?.to_owned())
+}

@@ -36,7 +36,7 @@ macro_rules! declare {
     ) => {
         $(#[doc = $doc])*
         #[derive(Clone, Debug)]
-        #[allow(missing_docs)]
+        #[allow(missing_docs, reason = "the field's own documentation is the parameter's, given above")]
         $visibility struct $name {
             $( $(#[doc = $field_doc])* $visibility $field: $type, )*
         }

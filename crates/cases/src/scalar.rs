@@ -158,7 +158,8 @@ impl Scalar for ByteSize {
         #[allow(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
-            clippy::cast_sign_loss
+            clippy::cast_sign_loss,
+            reason = "a size of more than 2^53 bytes is nobody's, and a negative one was refused"
         )]
         Ok(Self((number * factor as f64) as u64))
     }

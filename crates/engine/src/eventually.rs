@@ -216,6 +216,7 @@ pub struct Every(pub Duration);
 
 impl EventSource for Every {
     async fn changed(&mut self) {
+        // Polling is what was asked for.
         tokio::time::sleep(self.0).await;
     }
 }

@@ -374,6 +374,7 @@ async fn a_fixture_is_built_once_and_gone_when_its_last_test_is_done() {
                     .any(|line: &String| line == "tear down build")
             };
             while !torn_down() {
+                // What is asked is a plain list, which tells nobody of a change.
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             Ok(())
@@ -645,6 +646,7 @@ async fn a_breakpoint_holds_the_deadline_until_somebody_goes_on() {
     })];
     let (controls, receiver) = mpsc::unbounded_channel();
     let going_on = async {
+        // Longer than the test's deadline: time is what this is about.
         tokio::time::sleep(Duration::from_millis(200)).await;
         controls.send(Control::GoOn).unwrap();
     };

@@ -249,6 +249,7 @@ async fn write(mut from: mpsc::Receiver<Chunk>, to: &TcpStream, mut in_force: In
         let allowed = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.bytes.len());
         let wire = in_force.time_on_wire(allowed);
         if !wire.is_zero() {
+            // The delay is the fault.
             sleep(wire).await;
         }
         write_all(to, &chunk.bytes[..allowed]).await?;
@@ -266,6 +267,7 @@ async fn write(mut from: mpsc::Receiver<Chunk>, to: &TcpStream, mut in_force: In
         _ => None,
     });
     if let Some(delay) = slow_close {
+        // The delay is the fault.
         sleep(delay).await;
     }
     rustix::net::shutdown(to, rustix::net::Shutdown::Write)?;

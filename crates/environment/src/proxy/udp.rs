@@ -146,6 +146,7 @@ async fn answer(server: Arc<UdpSocket>, client: Arc<UdpSocket>, to: SocketAddr, 
             }
             // Nobody listens at the server's port; it may yet.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+            // Out of memory, say: no event tells when it is worthwhile to try again.
             Err(_) => sleep(Duration::from_millis(20)).await,
         }
     }
