@@ -1,0 +1,3 @@
+//! Parts as real processes of this machine.
+
+mod part;
