@@ -1,1 +1,23 @@
-//! Soon.
+//! Everything that turns the events of a run into output: text, a terminal's live lines, JSON lines and the
+//! record, JUnit XML, annotations; and what else people read, such as diagnostics and lists.
+//!
+//! Only this crate knows an output format. A reporter takes events and nothing else, so a run that was recorded
+//! can be shown again by any of them: [`Record`] reads it back as the same events.
+
+mod failure;
+mod foreign;
+mod ink;
+mod json;
+mod page;
+mod record;
+mod span;
+mod state;
+mod status;
+mod summary;
+mod text;
+mod wire;
+
+pub use ink::Color;
+pub use json::JsonReporter;
+pub use record::{Record, RecordError, RecordWriter};
+pub use text::{TextOptions, TextReporter, Verbosity};
