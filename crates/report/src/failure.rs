@@ -39,8 +39,17 @@ pub(crate) fn write(page: &mut Page<'_>, failure: &Failure, around: &Around<'_>)
             field if value.contains('\n') => format!("{}:\n{}", clean(field), cut(value)),
             field => format!("{}: {}", clean(field), cut(value)),
         };
-        page.below_in(Some(Ink::Good), "expected", with_field(&mismatch.expected));
-        page.below_in(Some(Ink::Bad), "seen", with_field(&mismatch.seen));
+        if mismatch.expected.is_empty() {
+            let label = if mismatch.field.is_empty() {
+                "seen"
+            } else {
+                mismatch.field.as_str()
+            };
+            page.below_in(Some(Ink::Bad), &clean(label), cut(&mismatch.seen));
+        } else {
+            page.below_in(Some(Ink::Good), "expected", with_field(&mismatch.expected));
+            page.below_in(Some(Ink::Bad), "seen", with_field(&mismatch.seen));
+        }
     }
     if let Some(waited) = failure.waited {
         page.below("waited", Span(waited));
@@ -61,6 +70,28 @@ pub(crate) fn write(page: &mut Page<'_>, failure: &Failure, around: &Around<'_>)
     if let Some(rerun) = &around.rerun {
         page.below_in(Some(Ink::Place), "again", rerun);
     }
+}
+
+/// Whether there is no more to it than its message, in one line.
+pub(crate) fn is_bare(failure: &Failure) -> bool {
+    let Failure {
+        message,
+        step,
+        location,
+        mismatches,
+        waited,
+        history,
+        logs,
+        notes,
+    } = failure;
+    !message.contains('\n')
+        && step.is_empty()
+        && location.is_none()
+        && mismatches.is_empty()
+        && waited.is_none()
+        && history.is_empty()
+        && logs.is_empty()
+        && notes.is_empty()
 }
 
 /// `0.60s  status = 503 (48 times, until 2.95s)`

@@ -10,6 +10,8 @@ mod ink;
 mod json;
 mod page;
 mod record;
+#[cfg(test)]
+mod script;
 mod span;
 mod state;
 mod status;

@@ -229,3 +229,156 @@ fn for_each_line(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use seatrial_engine::EventKind;
+
+    use super::*;
+    use crate::script::{everything, play};
+
+    fn recorded(events: &[Event]) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        play(&mut RecordWriter::create(dir.path()).unwrap(), events);
+        let path = dir.path().join(FILE_NAME);
+        (dir, path)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_as_the_same_events() {
+        let events = everything();
+        let (dir, _) = recorded(&events);
+        let record = Record::read(dir.path()).unwrap();
+        assert_eq!(format!("{:#?}", record.events), format!("{events:#?}"));
+        assert!(record.complete);
+    }
+
+    #[test]
+    fn a_torn_last_line_and_unknown_events_are_passed_over() {
+        let (dir, path) = recorded(&everything());
+        let whole = std::fs::read(&path).unwrap();
+        let known = Record::read(&path).unwrap().events.len();
+        let mut file = File::create(&path).unwrap();
+        file.write_all(
+            br#"{"v":1,"at":"2027-01-01T00:00:00Z","elapsed_ms":0,"event":"moon_rose","phase":3}"#,
+        )
+        .unwrap();
+        file.write_all(b"\n").unwrap();
+        file.write_all(&whole[..whole.len() - 20]).unwrap();
+        let record = Record::read(dir.path()).unwrap();
+        assert_eq!(
+            (record.events.len(), record.unknown, record.complete),
+            (known - 1, 1, false)
+        );
+    }
+
+    #[test]
+    fn a_newer_version_and_a_broken_line_are_refused_by_name() {
+        let (_dir, path) = recorded(&everything());
+        std::fs::write(&path, "{\"v\":2,\"event\":\"test_started\"}\n").unwrap();
+        assert!(matches!(
+            Record::read(&path),
+            Err(RecordError::Newer { version: 2, .. })
+        ));
+        std::fs::write(&path, "\n{\"v\":1,\"event\":\"test_started\"}\n").unwrap();
+        assert!(matches!(
+            Record::read(&path),
+            Err(RecordError::Line { line: 2, .. })
+        ));
+    }
+
+    #[test]
+    fn outcomes_are_found_without_reading_the_rest() {
+        let mut events = everything();
+        events.insert(
+            1,
+            Event {
+                kind: EventKind::Notice {
+                    level: seatrial_engine::NoticeLevel::Info,
+                    text: r#""event":"test_finished""#.into(),
+                },
+                ..events[0].clone()
+            },
+        );
+        let (_dir, path) = recorded(&events);
+        let outcomes = Record::outcomes(&path).unwrap();
+        let of = |name: &str| {
+            let outcome = outcomes.iter().find(|outcome| outcome.name == name).unwrap();
+            (outcome.verdict, outcome.took())
+        };
+        assert_eq!(outcomes.len(), 10);
+        assert_eq!(of("tour/flaky"), (Verdict::Flaky, Duration::from_millis(900)));
+        assert_eq!(of("nats/publish"), (Verdict::Errored, Duration::ZERO));
+    }
+
+    /// A record that version 1 wrote, with every event and every key. It is never changed: whatever is changed
+    /// in `wire` must still read it.
+    #[test]
+    fn version_1_is_still_read() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records/v1.jsonl");
+        let record = Record::read(&path).unwrap();
+        assert_eq!((record.events.len(), record.unknown), (24, 0));
+        let mut text = Vec::new();
+        let options = crate::text::TextOptions {
+            verbosity: crate::text::Verbosity::Verbose,
+            ..Default::default()
+        };
+        play(
+            &mut crate::text::TextReporter::new(&mut text, options),
+            &record.events,
+        );
+        insta::assert_snapshot!(String::from_utf8(text).unwrap(), @r"
+         running          2 tests in 1 suite, 2 slots, shuffled with seed 18446744073709551615 (3 not selected)
+         warning          a warning
+           unmet          docker: no daemon (install it)
+        building          fixture tour/broker
+        building          fixture tour/broker: half
+           ready   0.01s  fixture tour/broker
+          failed   0.00s  fixture tour/other
+                     why  no
+         stopped   0.00s  fixture tour/broker
+           start          tour/http/v1@docker #2
+            step          tour/http/v1@docker #2: parallel
+            step          tour/http/v1@docker #2: parallel > http_check /
+          failed   3.00s  tour/http/v1@docker #2: parallel > http_check /: not as expected
+            part          tour/http/v1@docker #2: part target ended, exit code 0, 0.02s CPU, 1.0 MiB
+            slow  30.00s  tour/http/v1@docker #2: parallel, for 0.05s
+        stopping          tour/http/v1@docker #2: its deadline struck, it has 30.00s to clean up
+           break          tour/http/v1@docker #2 stands before exec true
+                          ls
+                          press Enter to go on
+           retry   1m00s  tour/http/v1@docker #2: attempt 1 timed out, not as expected
+          failed   1m01s  tour/http/v1@docker #2 (2 attempts): a reason
+                     why  not as expected
+                    step  finally > http_check /
+                      at  tour/http.yaml:14
+                expected  status: 200
+                    seen  status: 503
+                  waited  3.00s
+                 history   0.00s  refused (3 times, until 0.02s)
+           target stderr  up
+                          é
+                    note  a note
+                    logs  /state/runs/default/run1/logs/x
+                   again  seatrial run -t tour/http/v1@docker
+            kept          tour/http/v1@docker #2
+                          rm x
+        stopping          fail-fast; waiting for 1 test to clean up; once more ends them at once
+            done   0.21s  1 of 2 tests
+                          nothing is running
+         errored          seatrial itself: oops
+
+          failed   1m01s  tour/http/v1@docker #2: not as expected
+        finished   1m02s  2 tests: 1 failed, 1 skipped
+         errored          seatrial itself failed, see above
+        ");
+        let mut json = Vec::new();
+        play(&mut crate::json::JsonReporter::new(&mut json), &record.events);
+        assert_eq!(
+            String::from_utf8(json).unwrap(),
+            std::fs::read_to_string(&path).unwrap()
+        );
+    }
+}

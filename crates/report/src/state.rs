@@ -9,8 +9,7 @@ use std::{
 };
 
 use seatrial_engine::{
-    Event, EventKind, Failure, RunInfo, StepIndex, StopReason, TestIndex, TestInfo, TestOutcome, Unmet,
-    Verdict,
+    Event, EventKind, RunInfo, StepIndex, StopReason, TestIndex, TestInfo, TestOutcome, Verdict,
 };
 
 /// What is known of a run.
@@ -27,8 +26,6 @@ pub(crate) struct State {
     /// Those that ended badly, or passed only at last, in the order of ending.
     pub(crate) notable: Vec<TestOutcome>,
     pub(crate) skipped: Reasons,
-    pub(crate) unmet: BTreeMap<String, Unmet>,
-    pub(crate) failed_fixtures: Vec<(Arc<str>, Arc<Failure>)>,
     pub(crate) stopping: Option<StopReason>,
     /// The path of the step that the last event ended.
     pub(crate) ended_step: String,
@@ -96,9 +93,6 @@ impl State {
         self.elapsed = self.elapsed.max(event.elapsed);
         match &event.kind {
             EventKind::RunStarted(info) => self.info = info.clone(),
-            EventKind::RequirementUnmet { name, unmet } => {
-                self.unmet.insert(name.clone(), unmet.clone());
-            }
             EventKind::FixtureStarted { fixture } => self.building.push(Building {
                 fixture: fixture.clone(),
                 since: event.elapsed,
@@ -109,14 +103,8 @@ impl State {
                     building.progress = Some(text.clone());
                 }
             }
-            EventKind::FixtureReady { fixture, took: _ } => self.built(fixture),
-            EventKind::FixtureFailed {
-                fixture,
-                took: _,
-                failure,
-            } => {
-                self.built(fixture);
-                self.failed_fixtures.push((fixture.clone(), failure.clone()));
+            EventKind::FixtureReady { fixture, .. } | EventKind::FixtureFailed { fixture, .. } => {
+                self.building.retain(|building| building.fixture != *fixture);
             }
             EventKind::TestStarted { test, attempt } => {
                 let running = self.running.entry(*test).or_default();
@@ -179,6 +167,7 @@ impl State {
             EventKind::Stopping { why, running: _ } => self.stopping = Some(*why),
             EventKind::RunFinished(_) => self.finished = true,
             EventKind::Notice { .. }
+            | EventKind::RequirementUnmet { .. }
             | EventKind::FixtureStopped { .. }
             | EventKind::PartEnded { .. }
             | EventKind::TestSlow { .. }
@@ -186,10 +175,6 @@ impl State {
             | EventKind::StatusAsked
             | EventKind::InternalError { .. } => {}
         }
-    }
-
-    fn built(&mut self, fixture: &Arc<str>) {
-        self.building.retain(|building| building.fixture != *fixture);
     }
 
     fn test_finished(&mut self, outcome: &TestOutcome) {
@@ -228,15 +213,6 @@ impl State {
         let rerun = self.info.rerun.as_deref()?;
         let name = &self.test(test)?.name;
         Some(format!("{rerun} {}", quoted_for_shell(name)))
-    }
-
-    /// The fixture whose failure this is: that was told already.
-    pub(crate) fn fixture_of(&self, failure: &Arc<Failure>) -> Option<&Arc<str>> {
-        self.failed_fixtures
-            .iter()
-            // A record that was read back shares nothing, so equal ones are the same.
-            .find(|(_, other)| Arc::ptr_eq(failure, other) || failure == other)
-            .map(|(fixture, _)| fixture)
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn write(page: &mut Page<'_>, state: &State) {
     }
 }
 
-/// Where a test stands: `: http_check /health for 2.90s, last saw status = 503`.
+/// Where a test stands: `: http_check /health, for 2.90s, last saw status = 503`.
 pub(crate) fn steps(running: &Running, now: Duration) -> String {
     let mut text = String::new();
     if running.attempt > 1 {
@@ -56,7 +56,7 @@ pub(crate) fn steps(running: &Running, now: Duration) -> String {
     for (index, step) in running.innermost().enumerate() {
         text.push_str(if index == 0 { ": " } else { "; " });
         text.push_str(&in_a_line(&running.path(step)));
-        text.push_str(&format!(" for {}", Span(now.saturating_sub(step.since))));
+        text.push_str(&format!(", for {}", Span(now.saturating_sub(step.since))));
         if let Some(seen) = &step.seen {
             text.push_str(&format!(", last saw {}", in_a_line(seen)));
         }

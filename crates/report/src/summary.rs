@@ -15,10 +15,7 @@ pub(crate) fn write(page: &mut Page<'_>, state: &State, run: &RunSummary) {
     page.gap();
     for (reason, count) in state.skipped.by_count() {
         let reason = in_a_line(reason);
-        let mut text = format!("{}: {reason}", counted(*count, "test"));
-        if let Some(help) = help_for(state, &reason) {
-            text.push_str(&format!(" ({})", in_a_line(help)));
-        }
+        let text = format!("{}: {reason}", counted(*count, "test"));
         page.line(Ink::Warning, "skipped", None, text);
     }
     let (flaky, bad): (Vec<_>, Vec<_>) = state.notable.iter().partition(|o| o.verdict == Verdict::Flaky);
@@ -57,30 +54,18 @@ fn notable(page: &mut Page<'_>, state: &State, outcome: &TestOutcome) {
     if outcome.verdict == Verdict::Flaky {
         text.push_str(&format!(": passed at attempt {}", outcome.attempts));
     } else if let Some(failure) = &outcome.failure {
-        text.push_str(&match state.fixture_of(failure) {
-            Some(fixture) => format!(": fixture {fixture} failed"),
-            None => format!(": {}", shortened(&in_a_line(&failure.message))),
-        });
+        text.push_str(&format!(": {}", shortened(&failure.message)));
     }
     let took = (outcome.attempts > 0).then_some(outcome.took);
     page.line(ink_of(outcome.verdict), &outcome.verdict.to_string(), took, text);
 }
 
-/// What to do about an unmet requirement, where the reason for skipping is one and does not say it already.
-fn help_for<'a>(state: &'a State, reason: &str) -> Option<&'a str> {
-    let (_, unmet) = state
-        .unmet
-        .iter()
-        .find(|(name, unmet)| reason.contains(name.as_str()) && reason.contains(&unmet.reason))?;
-    let help = unmet.help.as_deref()?;
-    (!reason.contains(help)).then_some(help)
-}
-
 /// Enough of a message to recognize it; the whole of it stands above.
 fn shortened(message: &str) -> String {
     const CHARS_MAX: usize = 100;
-    match message.char_indices().nth(CHARS_MAX) {
-        Some((at, _)) => format!("{}...", message[..at].trim_end()),
-        None => message.to_owned(),
+    let line = in_a_line(message.lines().next().unwrap_or_default());
+    match line.char_indices().nth(CHARS_MAX) {
+        Some((at, _)) => format!("{}...", line[..at].trim_end()),
+        None => line.into_owned(),
     }
 }

@@ -286,7 +286,7 @@ impl Lines {
             } if normal => {
                 let name = page.name(&state.name(*test));
                 let why = in_a_line(&failure.message);
-                let text = format!("{name}: attempt {attempt} {}, {why}", was(*verdict));
+                let text = format!("{name}: attempt {attempt} {verdict}, {why}");
                 page.line(Ink::Warning, "retry", Some(*took), text);
             }
             EventKind::TestFinished(outcome) => self.test_finished(page, outcome, state),
@@ -308,7 +308,7 @@ impl Lines {
                         "; waiting for {} to clean up",
                         counted(*running, "test")
                     ));
-                    text.push_str(", Ctrl-C ends them at once");
+                    text.push_str("; once more ends them at once");
                 }
                 page.line(Ink::Warning, "stopping", None, text);
             }
@@ -327,11 +327,16 @@ impl Lines {
     }
 
     fn test_finished(&self, page: &mut Page<'_>, outcome: &TestOutcome, state: &State) {
-        let quiet = self.options.verbosity == Verbosity::Quiet;
-        if quiet && !outcome.verdict.is_bad() {
+        let verdict = outcome.verdict;
+        let is_told = match self.options.verbosity {
+            Verbosity::Quiet => verdict.is_bad(),
+            // What was kept from starting is only counted: after Ctrl-C that may be thousands.
+            Verbosity::Normal => verdict != Verdict::Cancelled || outcome.attempts > 0,
+            Verbosity::Verbose => true,
+        };
+        if !is_told {
             return;
         }
-        let verdict = outcome.verdict;
         let mut text = page.name(&state.name(outcome.test));
         let took = (outcome.attempts > 0).then_some(outcome.took);
         if outcome.attempts > 1 {
@@ -343,29 +348,288 @@ impl Lines {
         if let Some(reason) = &outcome.reason {
             text.push_str(&format!(": {}", in_a_line(reason)));
         }
-        let word = verdict.to_string();
-        let Some(failure) = &outcome.failure else {
-            page.line(ink_of(verdict), &word, took, text);
-            return;
+        // Of a test that never started there is no more than why: its fixture's failure was told already.
+        let (in_line, below) = match &outcome.failure {
+            Some(failure) if failure::is_bare(failure) && outcome.attempts == 0 => (Some(failure), None),
+            Some(failure) if failure::is_bare(failure) && verdict == Verdict::Cancelled => (None, None),
+            other => (None, other.as_deref()),
         };
-        if let Some(fixture) = state.fixture_of(failure) {
-            text.push_str(&format!(": fixture {fixture} failed"));
-            page.line(ink_of(verdict), &word, took, text);
-            return;
+        if let Some(failure) = in_line {
+            text.push_str(&format!(": {}", in_a_line(&failure.message)));
         }
-        page.line(ink_of(verdict), &word, took, text);
-        let around = Around {
-            log_dir: outcome.log_dir.as_deref(),
-            rerun: state.rerun(outcome.test),
-        };
-        failure::write(page, failure, &around);
+        page.line(ink_of(verdict), &verdict.to_string(), took, text);
+        if let Some(failure) = below {
+            let around = Around {
+                log_dir: outcome.log_dir.as_deref(),
+                rerun: state.rerun(outcome.test),
+            };
+            failure::write(page, failure, &around);
+        }
     }
 }
 
-/// A verdict in a sentence about what came before.
-fn was(verdict: Verdict) -> String {
-    match verdict {
-        Verdict::Failed => "failed".into(),
-        other => other.to_string(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::{Script, everything, ms, play};
+
+    #[track_caller]
+    fn shown(events: &[Event], verbosity: Verbosity) -> String {
+        let mut out = Vec::new();
+        let options = TextOptions {
+            color: Color::Never,
+            verbosity,
+        };
+        play(&mut TextReporter::new(&mut out, options), events);
+        let shown = String::from_utf8(out).unwrap();
+        assert!(!shown.contains('\x1b'), "{shown}");
+        assert!(!shown.lines().any(|line| line.ends_with(' ')), "{shown}");
+        shown
+    }
+
+    #[test]
+    fn a_run_with_every_kind_of_ending() {
+        insta::assert_snapshot!(shown(&everything(), Verbosity::Normal), @r#"
+          running          10 tests in 2 suites, 2 slots
+          skipped          tour/docker: needs docker: no daemon answers (install docker.io)
+          skipped          tour/image: needs docker: no daemon answers (install docker.io)
+          skipped          tour/root: needs root: this is user 1000
+         building          fixture nats/broker
+           passed   0.12s  tour/exec
+         building          fixture nats/broker: compiling 12/80
+            retry   0.50s  tour/flaky: attempt 1 failed, the port is not open
+            flaky   0.90s  tour/flaky (passed at attempt 2)
+                      why  the port is not open
+                     logs  /state/runs/default/run1/logs/tour/flaky
+                    again  seatrial run examples -t tour/flaky
+           failed   0.01s  tour/panic
+                      why  it panicked: assertion `left == right` failed
+                             left: 1
+                            right: 2
+                       at  tests/it/main.rs:40
+                     logs  /state/runs/default/run1/logs/tour/panic
+                    again  seatrial run examples -t tour/panic
+           failed   2.03s  fixture nats/broker
+                      why  nats-server did not listen
+                   waited  1.00s
+          errored          nats/publish: its fixture nats/broker could not be built
+          errored          nats/subscribe: its fixture nats/broker could not be built
+           failed   3.04s  tour/http
+                      why  gave up waiting for the answer to be as expected
+                     step  parallel > http_check /health
+                       at  tour/http.yaml:14
+                 expected  status: 200
+                     seen  status: 503
+                 expected  body .state: "ready"
+                     seen  body .state: "starting"
+                   waited  3.00s
+                  history   0.00s  connection refused (12 times, until 0.55s)
+                            0.60s  status = 503, body .state = "starting"
+            target stdout  listening on 127.0.0.1:4321
+                           GET /health 503
+                      log  the-sidecar-that-collects stderr:
+                           (empty)
+                     note  the target still runs
+                     logs  /state/runs/default/run1/logs/tour/http
+                    again  seatrial run examples -t tour/http
+             slow  30.00s  tour/slow: parallel > log_contains started, for 31.01s, last saw 120 lines, none matches
+        timed out   1m01s  tour/slow
+                      why  its deadline of 60s struck in this step
+                     step  parallel > log_contains started
+                last seen  120 lines, none matches
+                   waited  59.90s
+                     logs  /state/runs/default/run1/logs/tour/slow
+                    again  seatrial run examples -t tour/slow
+
+          skipped          2 tests: needs docker: no daemon answers (install docker.io)
+          skipped          1 test: needs root: this is user 1000
+            flaky   0.90s  tour/flaky: passed at attempt 2
+           failed   0.01s  tour/panic: it panicked: assertion `left == right` failed
+          errored          nats/publish: its fixture nats/broker could not be built
+          errored          nats/subscribe: its fixture nats/broker could not be built
+           failed   3.04s  tour/http: gave up waiting for the answer to be as expected
+        timed out   1m01s  tour/slow: its deadline of 60s struck in this step
+         finished   1m03s  10 tests: 1 passed, 1 flaky, 2 failed, 2 errored, 1 timed out, 3 skipped
+        "#);
+    }
+
+    #[test]
+    fn quiet_is_what_is_bad_and_the_summary() {
+        insta::assert_snapshot!(shown(&everything(), Verbosity::Quiet), @r#"
+           failed   0.01s  tour/panic
+                      why  it panicked: assertion `left == right` failed
+                             left: 1
+                            right: 2
+                       at  tests/it/main.rs:40
+                     logs  /state/runs/default/run1/logs/tour/panic
+                    again  seatrial run examples -t tour/panic
+           failed   2.03s  fixture nats/broker
+                      why  nats-server did not listen
+                   waited  1.00s
+          errored          nats/publish: its fixture nats/broker could not be built
+          errored          nats/subscribe: its fixture nats/broker could not be built
+           failed   3.04s  tour/http
+                      why  gave up waiting for the answer to be as expected
+                     step  parallel > http_check /health
+                       at  tour/http.yaml:14
+                 expected  status: 200
+                     seen  status: 503
+                 expected  body .state: "ready"
+                     seen  body .state: "starting"
+                   waited  3.00s
+                  history   0.00s  connection refused (12 times, until 0.55s)
+                            0.60s  status = 503, body .state = "starting"
+            target stdout  listening on 127.0.0.1:4321
+                           GET /health 503
+                      log  the-sidecar-that-collects stderr:
+                           (empty)
+                     note  the target still runs
+                     logs  /state/runs/default/run1/logs/tour/http
+                    again  seatrial run examples -t tour/http
+        timed out   1m01s  tour/slow
+                      why  its deadline of 60s struck in this step
+                     step  parallel > log_contains started
+                last seen  120 lines, none matches
+                   waited  59.90s
+                     logs  /state/runs/default/run1/logs/tour/slow
+                    again  seatrial run examples -t tour/slow
+
+          skipped          2 tests: needs docker: no daemon answers (install docker.io)
+          skipped          1 test: needs root: this is user 1000
+            flaky   0.90s  tour/flaky: passed at attempt 2
+           failed   0.01s  tour/panic: it panicked: assertion `left == right` failed
+          errored          nats/publish: its fixture nats/broker could not be built
+          errored          nats/subscribe: its fixture nats/broker could not be built
+           failed   3.04s  tour/http: gave up waiting for the answer to be as expected
+        timed out   1m01s  tour/slow: its deadline of 60s struck in this step
+         finished   1m03s  10 tests: 1 passed, 1 flaky, 2 failed, 2 errored, 1 timed out, 3 skipped
+        "#);
+    }
+
+    #[test]
+    fn verbose_is_steps_as_they_happen() {
+        let mut script = Script::of(&["tour/http"]);
+        script.start("tour/http").step("tour/http", 0, None, "parallel");
+        script
+            .step("tour/http", 1, Some(0), "port_listening 80/tcp")
+            .after(50);
+        script.step_done("tour/http", 1, StepOutcome::Done, 50);
+        script.step("tour/http", 2, Some(0), "exec ls");
+        let message = "exit code 1".to_owned();
+        script.step_done("tour/http", 2, StepOutcome::Failed { message }, 10);
+        script.step_done("tour/http", 0, StepOutcome::Interrupted, 60);
+        let test = script.index("tour/http");
+        script.tell(EventKind::PartEnded {
+            test,
+            usage: seatrial_engine::PartUsage {
+                part: "target".into(),
+                exit: "signal SIGTERM".into(),
+                rss_bytes_max: Some(3 << 20),
+                cpu_time: Some(ms(20)),
+            },
+        });
+        script.finish("tour/http", Verdict::Failed, None);
+        insta::assert_snapshot!(shown(&script.end(), Verbosity::Verbose), @r"
+         running          1 test in 1 suite, 2 slots
+           start          tour/http
+            step          tour/http: parallel
+            step          tour/http: parallel > port_listening 80/tcp
+            done   0.05s  tour/http: parallel > port_listening 80/tcp
+            step          tour/http: parallel > exec ls
+          failed   0.01s  tour/http: parallel > exec ls: exit code 1
+         cut off   0.06s  tour/http: parallel
+            part          tour/http: part target ended, signal SIGTERM, 0.02s CPU, 3.0 MiB
+          failed   0.05s  tour/http
+
+          failed   0.05s  tour/http
+        finished   0.05s  1 test: 1 failed
+        ");
+    }
+
+    #[test]
+    fn status_breakpoint_kept_and_an_end_by_ctrl_c() {
+        let mut script = Script::of(&["tour/http", "tour/exec", "tour/late"]);
+        script.tell(EventKind::FixtureStarted {
+            fixture: "tour/broker".into(),
+        });
+        script.tell(EventKind::FixtureProgress {
+            fixture: "tour/broker".into(),
+            text: "pulling\tlayers".into(),
+        });
+        script
+            .start("tour/http")
+            .after(100)
+            .step("tour/http", 0, None, "parallel");
+        script.step("tour/http", 1, Some(0), "http_check /health");
+        script.step("tour/http", 2, Some(0), "log_contains up");
+        script
+            .saw("tour/http", 1, "status = 503")
+            .start("tour/exec")
+            .after(2_900);
+        script.tell(EventKind::StatusAsked);
+        let (http, exec) = (script.index("tour/http"), script.index("tour/exec"));
+        script.tell(EventKind::Breakpoint {
+            test: exec,
+            step: "exec true".into(),
+            look: vec!["cd /tmp/tour-exec".into(), "curl 127.0.0.1:4321".into()],
+        });
+        script.tell(EventKind::Stopping {
+            why: StopReason::Interrupted,
+            running: 2,
+        });
+        script.tell(EventKind::Kept {
+            test: http,
+            how: vec![
+                "ls /tmp/tour-http".into(),
+                "seatrial reap --kept x   # removes it".into(),
+            ],
+        });
+        let cancelled = || Some(seatrial_engine::Failure::new("it was cancelled"));
+        script.finish("tour/http", Verdict::Cancelled, cancelled());
+        script.finish("tour/exec", Verdict::Cancelled, cancelled());
+        script.finish("tour/late", Verdict::Cancelled, None);
+        insta::assert_snapshot!(shown(&script.end(), Verbosity::Normal), @r"
+          running          3 tests in 1 suite, 2 slots
+         building          fixture tour/broker
+         building          fixture tour/broker: pulling	layers
+             done   3.00s  0 of 3 tests
+         building   3.00s  fixture tour/broker: pulling layers
+          running   3.00s  tour/http: parallel > http_check /health, for 2.90s, last saw status = 503; parallel > log_contains up, for 2.90s
+          running   2.90s  tour/exec
+            break          tour/exec stands before exec true
+                           cd /tmp/tour-exec
+                           curl 127.0.0.1:4321
+                           press Enter to go on
+         stopping          interrupted; waiting for 2 tests to clean up; once more ends them at once
+             kept          tour/http
+                           ls /tmp/tour-http
+                           seatrial reap --kept x   # removes it
+        cancelled   3.00s  tour/http
+        cancelled   2.90s  tour/exec
+
+          stopped   3.00s  3 tests: 3 cancelled
+        ");
+    }
+
+    #[test]
+    fn text_waits_for_the_flush_and_then_goes_out_in_one_write() {
+        struct Counting(Vec<usize>);
+        impl Write for &mut Counting {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.push(bytes.len());
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut out = Counting(Vec::new());
+        let mut script = Script::of(&["a/b"]);
+        script.start("a/b").finish("a/b", Verdict::Passed, None);
+        play(
+            &mut TextReporter::new(&mut out, TextOptions::default()),
+            &script.events,
+        );
+        assert_eq!(out.0.len(), 1);
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     context::RunShared,
     event::{Event, EventKind, NoticeLevel, Reporter, RunInfo, RunSummary},
     journal::{Journal, Reapers},
+    masker::Masker,
     settings::{Order, Settings},
     test::Test,
 };
@@ -94,6 +95,7 @@ impl Runner {
         let (inputs, mut received) = mpsc::unbounded_channel();
         let mut reporters = Reporters {
             reporters,
+            masker: Masker::new(&settings.secrets),
             start,
             internal_error: false,
         };
@@ -129,6 +131,9 @@ impl Runner {
             if dispatcher.is_over() {
                 break;
             }
+            if received.is_empty() {
+                reporters.flush();
+            }
             tokio::select! {
                 biased;
                 control = controls.recv(), if controlled => match control {
@@ -155,6 +160,7 @@ impl Runner {
             ..dispatcher.summary(start.elapsed())
         };
         reporters.tell(EventKind::RunFinished(summary.clone()));
+        reporters.flush();
         summary
     }
 }
@@ -179,12 +185,14 @@ fn run_info(settings: &Settings, plan: &Plan, deselected: usize) -> RunInfo {
 /// Those who are told what happens. One that fails is left out from then on, and the others are told so.
 struct Reporters {
     reporters: Vec<Box<dyn Reporter>>,
+    masker: Masker,
     start: Instant,
     internal_error: bool,
 }
 
 impl Reporters {
-    fn tell(&mut self, kind: EventKind) {
+    fn tell(&mut self, mut kind: EventKind) {
+        self.masker.mask_event(&mut kind);
         self.internal_error |= matches!(kind, EventKind::InternalError { .. });
         let event = Event {
             at: Timestamp::now(),
@@ -192,6 +200,10 @@ impl Reporters {
             kind,
         };
         self.each(|reporter| reporter.event(&event));
+    }
+
+    fn flush(&mut self) {
+        self.each(|reporter| reporter.flush());
     }
 
     fn tick(&mut self) {
