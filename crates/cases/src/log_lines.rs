@@ -57,19 +57,26 @@ impl LinePattern {
         self.find(line).is_some()
     }
 
-    /// What the pattern captures in a matching line: the named group `name`, or by number; `0` is the whole match.
+    /// What the pattern captures in a matching line: groups by number, then by name where they have one; `0` is the
+    /// whole match.
     #[must_use]
-    pub fn capture(&self, line: &[u8], group: &str) -> Option<String> {
+    pub fn groups(&self, line: &[u8]) -> Vec<(String, String)> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match self {
-            Self::Literal(finder) => (group == "0" && self.is_match(line)).then(|| text(finder.needle())),
+            Self::Literal(finder) => vec![("0".to_owned(), text(finder.needle()))],
             Self::Regex(regex) => {
-                let captures = regex.captures(line)?;
-                let found = match group.parse::<usize>() {
-                    Ok(number) => captures.get(number),
-                    Err(_) => captures.name(group),
+                let Some(captures) = regex.captures(line) else {
+                    return Vec::new();
                 };
-                found.map(|found| text(found.as_bytes()))
+                let mut groups = Vec::new();
+                for (number, name) in regex.capture_names().enumerate() {
+                    let Some(found) = captures.get(number) else {
+                        continue;
+                    };
+                    groups.push((number.to_string(), text(found.as_bytes())));
+                    groups.extend(name.map(|name| (name.to_owned(), text(found.as_bytes()))));
+                }
+                groups
             }
         }
     }
@@ -132,14 +139,14 @@ impl LineCounter {
         Some(shown(line))
     }
 
-    /// A group of the first line that matched; see [`LinePattern::capture`].
+    /// The groups of the first line that matched; see [`LinePattern::groups`].
     #[must_use]
-    pub fn capture(&self, group: &str) -> Option<String> {
-        let line = match &self.first {
-            Some(line) => line,
-            None => self.unfinished_matches().then_some(&self.unfinished)?,
-        };
-        self.pattern.capture(line, group)
+    pub fn groups(&self) -> Vec<(String, String)> {
+        match &self.first {
+            Some(line) => self.pattern.groups(line),
+            None if self.unfinished_matches() => self.pattern.groups(&self.unfinished),
+            None => Vec::new(),
+        }
     }
 
     fn unfinished_matches(&self) -> bool {
@@ -238,10 +245,17 @@ mod tests {
     fn captures_come_from_the_first_match() {
         let mut counter = LineCounter::new(LinePattern::regex(r"port (?<port>\d+)(?: on (\w+))?").unwrap());
         counter.feed(b"starting\nport 80 on lo\nport 81\n");
-        assert_eq!(counter.capture("port").as_deref(), Some("80"));
-        assert_eq!(counter.capture("2").as_deref(), Some("lo"));
-        assert_eq!(counter.capture("0").as_deref(), Some("port 80 on lo"));
-        assert_eq!(counter.capture("nothing"), None);
+        let groups = counter.groups();
+        let group = |name: &str| {
+            groups
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, text)| text.as_str())
+        };
+        assert_eq!(group("port"), Some("80"));
+        assert_eq!(group("2"), Some("lo"));
+        assert_eq!(group("0"), Some("port 80 on lo"));
+        assert_eq!(group("nothing"), None);
         assert_eq!(counter.first_match().as_deref(), Some("port 80 on lo"));
     }
 

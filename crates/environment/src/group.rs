@@ -164,6 +164,15 @@ impl IsolationGroup {
         &self.inner.dir
     }
 
+    /// Where the part of that name runs, or will: `chosen`, relative to the group's directory, or one of its own.
+    #[must_use]
+    pub fn working_dir(&self, part: &str, chosen: Option<&Path>) -> PathBuf {
+        match chosen {
+            Some(chosen) => self.dir().join(chosen),
+            None => process::part_dir(self.dir(), part).join("work"),
+        }
+    }
+
     /// Where the parts' logs go, and stay.
     #[must_use]
     pub fn log_dir(&self) -> &Path {

@@ -246,7 +246,7 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
 }
 
 /// An I/O error without the number of the system call's error, and TLS alerts in words.
-fn plainly(error: &io::Error) -> String {
+pub(crate) fn plainly(error: &io::Error) -> String {
     use rustls::{AlertDescription, CertificateError, Error};
     match tls_error(error) {
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {

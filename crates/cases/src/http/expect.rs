@@ -9,15 +9,16 @@ use serde_json::Value;
 
 use super::Response;
 use crate::json_path::{JsonPath, differences};
+use crate::vocabulary::StatusExpectation;
 
 /// What is shown of a body or a value.
 const SHOWN_CHARS_MAX: usize = 400;
 
-/// What an answer should be; empty means that any answer will do.
-#[derive(Debug, Clone, Default)]
+/// What an answer should be.
+#[derive(Debug, Clone)]
 pub(crate) struct Expected {
     /// The status.
-    pub(crate) status: Option<Status>,
+    pub(crate) status: StatusExpectation,
     /// Headers, by lowercase name, and the exact values.
     pub(crate) headers: Vec<(String, String)>,
     /// Texts that the body contains.
@@ -26,17 +27,6 @@ pub(crate) struct Expected {
     pub(crate) matches: Vec<Regex>,
     /// Values at places of a JSON body.
     pub(crate) json: Vec<(JsonPath, Value)>,
-}
-
-/// What the status should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Status {
-    /// This one.
-    Equal(u16),
-    /// Any but this one.
-    NotEqual(u16),
-    /// One of these.
-    In(Vec<u16>),
 }
 
 impl Expected {
@@ -51,22 +41,8 @@ impl Expected {
             });
         };
         let status = answer.status;
-        match &self.status {
-            Some(Status::Equal(wanted)) if *wanted != status => {
-                differs("status".into(), wanted.to_string(), status.to_string());
-            }
-            Some(Status::NotEqual(unwanted)) if *unwanted == status => {
-                differs("status".into(), format!("any but {unwanted}"), status.to_string());
-            }
-            Some(Status::In(wanted)) if !wanted.contains(&status) => {
-                let wanted: Vec<String> = wanted.iter().map(u16::to_string).collect();
-                differs(
-                    "status".into(),
-                    format!("one of {}", wanted.join(", ")),
-                    status.to_string(),
-                );
-            }
-            _ => {}
+        if !self.status.matches(status) {
+            differs("status".into(), self.status.to_string(), status.to_string());
         }
         for (name, wanted) in &self.headers {
             let seen: Vec<_> = answer
@@ -165,6 +141,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::vocabulary::StatusPattern;
+
+    fn any() -> Expected {
+        Expected {
+            status: StatusExpectation::NotIn(Vec::new()),
+            headers: Vec::new(),
+            contains: Vec::new(),
+            matches: Vec::new(),
+            json: Vec::new(),
+        }
+    }
 
     fn answer(status: u16, body: &str) -> Response {
         let mut headers = HeaderMap::new();
@@ -187,7 +174,7 @@ mod tests {
     #[test]
     fn everything_that_differs_is_told_at_once() {
         let expected = Expected {
-            status: Some(Status::Equal(200)),
+            status: StatusExpectation::In(vec![StatusPattern::Code(200)]),
             headers: vec![
                 ("content-type".into(), "application/json".into()),
                 ("x-id".into(), "7".into()),
@@ -220,7 +207,7 @@ mod tests {
     fn a_body_that_is_no_json_is_shown() {
         let expected = Expected {
             json: vec![(".a".parse().unwrap(), json!(1))],
-            ..Expected::default()
+            ..any()
         };
         insta::assert_snapshot!(
             said(&expected, &answer(200, "not yet")),
@@ -234,19 +221,11 @@ mod tests {
 
     #[test]
     fn statuses() {
-        let said = |status, seen| {
-            said(
-                &Expected {
-                    status: Some(status),
-                    ..Expected::default()
-                },
-                &answer(seen, ""),
-            )
-        };
-        assert_eq!(said(Status::Equal(200), 200), "");
-        assert_eq!(said(Status::NotEqual(404), 200), "");
-        assert_eq!(said(Status::In(vec![200, 204]), 204), "");
-        insta::assert_snapshot!(said(Status::NotEqual(404), 404), @"status: expected any but 404, saw 404");
-        insta::assert_snapshot!(said(Status::In(vec![200, 204]), 500), @"status: expected one of 200, 204, saw 500");
+        let said = |status, seen| said(&Expected { status, ..any() }, &answer(seen, ""));
+        let (ok, none) = (StatusPattern::Class(2), StatusPattern::Code(404));
+        assert_eq!(said(StatusExpectation::In(vec![ok]), 204), "");
+        assert_eq!(said(StatusExpectation::NotIn(vec![none]), 200), "");
+        insta::assert_snapshot!(said(StatusExpectation::NotIn(vec![none]), 404), @"status: expected not 404, saw 404");
+        insta::assert_snapshot!(said(StatusExpectation::In(vec![ok, none]), 500), @"status: expected 2xx or 404, saw 500");
     }
 }

@@ -9,8 +9,8 @@ mod client;
 mod expect;
 mod tls;
 
-pub(crate) use client::{FetchError, Request, Response, Url, fetch};
-pub(crate) use expect::{Expected, Status, at_path, shortened, value_shown};
+pub(crate) use client::{FetchError, Request, Response, Url, fetch, plainly};
+pub(crate) use expect::{Expected, shortened};
 pub(crate) use tls::{ClientIdentity, Trust, connector};
 
 #[cfg(test)]

@@ -31,5 +31,5 @@ pub(crate) mod supervisor;
 pub(crate) use directory::{DIRECTORY, entry as directory_entry, remove as remove_dir};
 pub(crate) use network::Network;
 pub use network::network_isolation;
-pub(crate) use part::ProcessPart;
+pub(crate) use part::{ProcessPart, part_dir};
 pub use reaper::reapers;

@@ -92,12 +92,9 @@ struct Main {
 impl ProcessPart {
     pub(crate) async fn start(group: &IsolationGroup, spec: PartSpec) -> Result<Self, StartError> {
         let part = || spec.name.clone();
-        let dir = group.dir().join(file_name(&spec.name));
+        let dir = part_dir(group.dir(), &spec.name);
         let (home, temporary) = (dir.join("home"), dir.join("tmp"));
-        let working_dir = match &spec.working_dir {
-            Some(chosen) => group.dir().join(chosen),
-            None => dir.join("work"),
-        };
+        let working_dir = group.working_dir(&spec.name, spec.working_dir.as_deref());
         let unusable = |dir: &Path| {
             let (part, dir) = (part(), dir.to_owned());
             move |source| StartError::WorkingDirectory { part, dir, source }
@@ -363,6 +360,11 @@ const UNSEEN: ExitStatus = ExitStatus {
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is a part's own of its group's directory.
+pub(crate) fn part_dir(group_dir: &Path, part: &str) -> PathBuf {
+    group_dir.join(file_name(part))
 }
 
 /// A part's name as the name of a file.
