@@ -176,6 +176,8 @@ where
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
+        // A client may close its half and still wait for the answer.
+        .half_close(true)
         .header_read_timeout(PATIENCE)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
