@@ -113,10 +113,10 @@ macro_rules! words {
 
         impl $name {
             /// The words, each with its meaning.
-            pub const WORDS: &'static [(&'static str, &'static str)] = &[$(($word, concat!($($word_doc),*))),*];
+            $visibility const WORDS: &'static [(&'static str, &'static str)] = &[$(($word, concat!($($word_doc),*))),*];
 
             /// The word.
-            pub fn as_str(self) -> &'static str {
+            $visibility fn as_str(self) -> &'static str {
                 match self {
                     $( Self::$variant => $word, )*
                 }

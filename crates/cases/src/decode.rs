@@ -170,6 +170,14 @@ impl Decoder {
         self.report(Severity::Error, span, message)
     }
 
+    /// Reports an error that may be in another file, such as the suite's.
+    pub fn error_at(&mut self, origin: &Origin, message: impl Into<String>) -> &mut Diagnostic {
+        self.diagnostics
+            .push(diagnostic(Severity::Error, origin, message));
+        let last = self.diagnostics.len() - 1;
+        &mut self.diagnostics[last]
+    }
+
     /// Reports something that is probably not meant.
     pub fn warning(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
         self.report(Severity::Warning, span, message)
@@ -206,6 +214,21 @@ impl Decoder {
     /// The templates seen since the last call.
     pub fn take_templates(&mut self) -> Vec<TemplateUse> {
         std::mem::take(&mut self.templates)
+    }
+
+    /// Puts templates back that were taken, to be taken again.
+    pub(crate) fn see_again(&mut self, templates: Vec<TemplateUse>) {
+        self.templates.extend(templates);
+    }
+
+    /// The spans of the errors after the first so many.
+    pub(crate) fn error_spans(&self, skip: usize) -> Vec<Span> {
+        self.diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == Severity::Error)
+            .skip(skip)
+            .filter_map(|diagnostic| Some(diagnostic.place.as_ref()?.span.clone().into()))
+            .collect()
     }
 
     /// How many errors there are by now.

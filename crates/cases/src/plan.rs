@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use indexmap::IndexMap;
+use seatrial_engine::selection::Filter;
 use serde_json::Value as Json;
 
 use crate::{
@@ -75,7 +76,8 @@ pub struct CasePlan {
     pub uses: Vec<Arc<FixturePlan>>,
     /// The builds that its templates refer to, including those of its fixtures.
     pub builds: Vec<Arc<BuildPlan>>,
-    /// `values.NAME`, merged from suite, case and variant; rendered in this order, each may use those before it.
+    /// `values.NAME`, merged from suite, case and variant; rendered in this order, each may use those before it. `port` and `dir`
+    /// are the target's in them.
     pub values: IndexMap<String, Data>,
     /// Its parts, in the order in which they start.
     pub parts: Vec<PartPlan>,
@@ -270,7 +272,8 @@ pub enum Selector {
     Output(Vec<String>),
 }
 
-/// A step that the suite defines, with the arguments given to it.
+/// A step that the suite defines, with the arguments given to it. Where its steps name no part, they are about the one that
+/// this step is about.
 #[derive(Clone, Debug)]
 pub struct DefinedStep {
     /// Its name.
@@ -388,8 +391,8 @@ pub struct ProfilePlan {
 /// What holds for the tests that a filter expression selects; what is absent stays as it is.
 #[derive(Clone, Debug)]
 pub struct OverridePlan {
-    /// The filter expression, as for `-E`.
-    pub filter: String,
+    /// The tests that are meant.
+    pub filter: Filter,
     /// Where it was written.
     pub origin: Origin,
     /// Their deadline.

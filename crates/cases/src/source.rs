@@ -93,6 +93,19 @@ impl Origin {
         self.file.text.get(self.span.range()).unwrap_or_default()
     }
 
+    /// The origin of a text within this one, where it stands there as it is.
+    pub fn narrowed(&self, text: &str) -> Self {
+        let start = self
+            .text()
+            .find(text)
+            .map(|offset| self.span.start as usize + offset);
+        let span = start.map_or(self.span, |start| Span::from(start..start + text.len()));
+        Self {
+            file: self.file.clone(),
+            span,
+        }
+    }
+
     /// The line it starts in, from 1.
     pub fn line(&self) -> usize {
         self.file.line_column(self.span.start as usize).0

@@ -493,21 +493,25 @@ impl Names {
         }
     }
 
-    /// Declares a mapping that may stay empty, so that a name in it is missed by its own name.
-    pub fn declare_mapping(&mut self, name: &str) {
+    /// Forgets a name at the root.
+    pub fn forget(&mut self, name: &str) {
         if let Self::Members(members) = self {
-            members.entry(name.to_owned()).or_default();
+            members.remove(name);
         }
     }
 
-    /// The names directly under a name.
-    pub fn under(&self, name: &str) -> Vec<&str> {
-        match self {
-            Self::Members(members) => match members.get(name) {
-                Some(Self::Members(inner)) => inner.keys().map(String::as_str).collect(),
-                _ => Vec::new(),
-            },
-            Self::Anything => Vec::new(),
+    /// Declares a mapping that may stay empty, so that a name in it is missed by its own name.
+    pub fn declare_mapping(&mut self, name: &str) {
+        self.declare_mapping_at(&[name]);
+    }
+
+    /// The same, deeper down.
+    pub fn declare_mapping_at(&mut self, path: &[&str]) {
+        if let (Self::Members(members), Some((first, rest))) = (self, path.split_first()) {
+            members
+                .entry((*first).to_owned())
+                .or_default()
+                .declare_mapping_at(rest);
         }
     }
 

@@ -60,9 +60,9 @@ declare! {
         regex: bool = "false",
         /// Which of the part's streams is looked at.
         stream: Stream = "both",
-        /// How many lines have to match: a number for exactly so many, or `at_least`, `at_most`, `exactly`. An upper bound is
+        /// How many lines have to match: a number for exactly so many, `>= N`, `<= N`, or `at_least`, `at_most`, `exactly`. An upper bound is
         /// judged when the part ends, or when the timeout has passed.
-        count: Count = "{at_least: 1}",
+        count: Count = ">= 1",
         /// From where on lines count.
         since: Since = "start",
     }
@@ -363,11 +363,15 @@ declare! {
 
 impl Decode for Count {
     fn decode(node: &Node, decoder: &mut Decoder) -> Option<Self> {
-        if node.text().is_some() {
-            if node.text().is_some_and(|text| &**text == "{at_least: 1}") {
-                return Some(Self::AtLeast(1));
-            }
-            return usize::decode(node, decoder).map(Self::Exactly);
+        if let Some(text) = node.text() {
+            let (bound, number): (fn(usize) -> Self, &str) =
+                match (text.strip_prefix(">="), text.strip_prefix("<=")) {
+                    (Some(number), _) => (Self::AtLeast, number),
+                    (_, Some(number)) => (Self::AtMost, number),
+                    _ => (Self::Exactly, text),
+                };
+            let number = usize::decode(&Node::scalar(number.trim(), node.span), decoder)?;
+            return Some(bound(number));
         }
         let bounds = CountBounds::decode(node, decoder)?;
         match (bounds.at_least, bounds.at_most, bounds.exactly) {
@@ -384,7 +388,12 @@ impl Decode for Count {
     }
 
     fn shape() -> Shape {
-        Shape::OneOf(vec![usize::shape(), CountBounds::shape()])
+        let short = Shape::Scalar {
+            name: "number, `>= N` or `<= N`",
+            schema: || serde_json::json!({"type": ["integer", "string"], "examples": [3, ">= 2", "<= 5"]}),
+            template: false,
+        };
+        Shape::OneOf(vec![short, CountBounds::shape()])
     }
 }
 
