@@ -116,6 +116,7 @@ pub fn listening(pids: &[u32], endpoint: &Endpoint, working_dir: &Path) -> io::R
 pub(crate) async fn wait(look: impl Fn() -> io::Result<Listening>) -> io::Result<()> {
     let mut pause = POLL_FIRST;
     while !look()?.is_ours() {
+        // The kernel tells nobody, see above.
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(POLL_MAX);
     }

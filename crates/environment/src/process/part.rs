@@ -118,6 +118,7 @@ impl ProcessPart {
 
         let (state, _) = watch::channel(State::default());
         let (log_state, log_reader) = watch::channel(LogState::default());
+        // A supervisor says little: how its main process ended, and each command that it was asked to run.
         let (messages, received) = mpsc::unbounded_channel();
         let written = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let written = written.map_err(io::Error::from).and_then(|written| {

@@ -2,8 +2,8 @@
 
 use seatrial_engine::journal::Journal;
 use seatrial_environment::{
-    Endpoint, ExecError, ExecSpec, ExitStatus, FileContent, FileSpec, GroupSpec, IsolationGroup, Part, PartSpec, Signal,
-    StartError, Stream, reexec,
+    Endpoint, ExecError, ExecSpec, ExitStatus, FileContent, FileSpec, GroupSpec, IsolationGroup, Part,
+    PartSpec, Signal, StartError, Stream, reexec,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +25,10 @@ impl Fixture {
     }
 
     fn spec(dir: &tempfile::TempDir) -> GroupSpec {
-        let mut spec = GroupSpec::new(dir.path().file_name().unwrap().to_str().unwrap(), dir.path().join("logs"));
+        let mut spec = GroupSpec::new(
+            dir.path().file_name().unwrap().to_str().unwrap(),
+            dir.path().join("logs"),
+        );
         spec.parent_dir = Some(dir.path().to_owned());
         spec
     }
@@ -41,7 +44,9 @@ impl Fixture {
         drop(self.group);
         assert_eq!(self.journal.unwritten(), None);
         drop(self.journal);
-        let left: Vec<_> = std::fs::read_dir(self.dir.path().join("journal")).unwrap().collect();
+        let left: Vec<_> = std::fs::read_dir(self.dir.path().join("journal"))
+            .unwrap()
+            .collect();
         assert!(left.is_empty(), "{left:?}");
     }
 }
@@ -51,13 +56,19 @@ fn sh(script: &str) -> PartSpec {
 }
 
 async fn wait(part: &Part) -> ExitStatus {
-    tokio::time::timeout(SOON, part.wait()).await.expect("it does not end")
+    tokio::time::timeout(SOON, part.wait())
+        .await
+        .expect("it does not end")
 }
 
 async fn text(part: &Part, stream: Stream) -> String {
     let mut reader = part.logs().reader(stream).unwrap();
     let mut bytes = Vec::new();
-    while let Some(chunk) = tokio::time::timeout(SOON, reader.next_chunk()).await.expect("the log does not end").unwrap() {
+    while let Some(chunk) = tokio::time::timeout(SOON, reader.next_chunk())
+        .await
+        .expect("the log does not end")
+        .unwrap()
+    {
         bytes.extend_from_slice(chunk);
     }
     String::from_utf8(bytes).unwrap()
