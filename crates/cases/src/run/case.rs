@@ -1,5 +1,6 @@
 //! A case as a test: its world is made, its procedure executed, and everything taken down, whatever happens.
 
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,7 +94,15 @@ impl CaseTest {
             .stage
             .step(name.to_owned(), self.spec.location.clone(), None);
         let frame = Frame::default();
-        let work = world.steps(steps, &frame, Some(&report));
+        // All of them, even when one goes wrong: each may clean up or gather something of its own.
+        let work = async {
+            let mut result = Ok(());
+            for step in steps {
+                let done = world.steps(slice::from_ref(step), &frame, Some(&report)).await;
+                result = merged(result, done);
+            }
+            result
+        };
         let token = world.stage.token();
         let done = if token.is_cancelled() {
             let within = world.stage.settings().grace / 2;
