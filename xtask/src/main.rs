@@ -2,6 +2,7 @@
 //! and needs no shell.
 #![allow(clippy::print_stdout, reason = "a program for a terminal")]
 
+mod bench;
 mod tidy;
 
 use std::{
@@ -14,7 +15,8 @@ use anyhow::{Context, Result, bail};
 const USAGE: &str = "\
 usage: cargo xtask NAME
 
-  tidy          check the invariants that a machine can check";
+  tidy          check the invariants that a machine can check
+  bench NAME    measure, beside others, what the project promises; there is: ";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,7 +33,10 @@ fn main() -> ExitCode {
 fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["tidy"] => tidy::run(&root()?),
-        _ => bail!(USAGE),
+        ["bench", name, options @ ..] => bench::run(&root()?, name, options),
+        // What `bench` starts itself again as.
+        ["measure", program, arguments @ ..] => bench::measure_into(Path::new(program), arguments),
+        _ => bail!("{USAGE}{}", bench::NAMES),
     }
 }
 

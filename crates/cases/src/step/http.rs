@@ -70,6 +70,7 @@ impl Pauses {
 
 impl EventSource for Pauses {
     async fn changed(&mut self) {
+        // Nothing tells, as said above.
         tokio::time::sleep(self.0).await;
         self.0 = (self.0 * 3 / 2).min(Duration::from_millis(100));
     }
