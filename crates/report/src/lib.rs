@@ -17,9 +17,11 @@ mod state;
 mod status;
 mod summary;
 mod text;
+mod tui;
 mod wire;
 
 pub use ink::Color;
 pub use json::JsonReporter;
 pub use record::{Record, RecordError, RecordWriter};
 pub use text::{TextOptions, TextReporter, Verbosity};
+pub use tui::{TuiError, TuiHandle, TuiReporter, restore_terminal};
