@@ -7,6 +7,8 @@
 //! Whoever creates a [`Journal`](seatrial_engine::journal::Journal) for a run registers [`reapers`] and
 //! [`guard`](reexec::guard), so that what a dead run left is found and ended.
 
+#[cfg(feature = "docker")]
+pub mod docker;
 pub mod exec;
 pub mod group;
 pub mod logs;
