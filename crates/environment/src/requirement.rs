@@ -8,12 +8,8 @@ use std::{
     env,
     ffi::OsStr,
     fs::{self, File},
-    io::{self, Read as _, Write as _},
-    os::unix::{
-        fs::{FileTypeExt as _, PermissionsExt as _},
-        net::UnixStream,
-        process::CommandExt as _,
-    },
+    io,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
@@ -22,9 +18,6 @@ use std::{
 
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use seatrial_engine::{Requirement, Unmet};
-
-/// A daemon that does not answer its ping within this is as good as none.
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The requirement of this name: one of [`known`], or else a program on the `PATH`.
 pub fn named(name: &str) -> Arc<dyn Requirement> {
@@ -227,94 +220,25 @@ fn own_cgroup() -> Result<PathBuf, String> {
     Ok(Path::new(mount).join(path))
 }
 
+#[cfg(feature = "docker")]
 fn docker() -> Result<String, Unmet> {
-    let runtime_dir = env::var_os("XDG_RUNTIME_DIR").map(|dir| PathBuf::from(dir).join("docker.sock"));
-    let sockets = match env::var("DOCKER_HOST") {
-        Ok(host) if !host.is_empty() => match host.strip_prefix("unix://") {
-            Some(path) => vec![PathBuf::from(path)],
-            None => {
-                // A daemon elsewhere is asked through its own client, which knows TLS and SSH.
-                return version(
-                    "docker",
-                    &["version", "--format", "{{.Server.Version}} at another host"],
-                );
-            }
-        },
-        _ => [Some(PathBuf::from("/var/run/docker.sock")), runtime_dir]
-            .into_iter()
-            .flatten()
-            .collect(),
-    };
-    ping(
-        &sockets,
-        "docker",
-        "start the Docker daemon: `systemctl start docker`, or `dockerd`",
-    )
+    crate::docker::check(crate::docker::Flavor::Docker)
 }
 
+#[cfg(feature = "docker")]
 fn podman() -> Result<String, Unmet> {
-    let runtime_dir = env::var_os("XDG_RUNTIME_DIR").map(|dir| PathBuf::from(dir).join("podman/podman.sock"));
-    let sockets: Vec<_> = runtime_dir
-        .into_iter()
-        .chain([PathBuf::from("/run/podman/podman.sock")])
-        .collect();
-    ping(
-        &sockets,
-        "podman",
-        "start its service: `systemctl --user start podman.socket`, or `podman system service`",
-    )
+    crate::docker::check(crate::docker::Flavor::Podman)
 }
 
-/// Asks the first daemon that there is whether it is well.
-fn ping(sockets: &[PathBuf], name: &str, advice: &str) -> Result<String, Unmet> {
-    let Some(socket) = sockets.iter().find(|socket| is_socket(socket)) else {
-        let places: Vec<_> = sockets.iter().map(|path| path.display().to_string()).collect();
-        return Err(Unmet::because(format!("no {name} socket at {}", places.join(" or "))).help(advice));
-    };
-    let shown = socket.display();
-    match ping_once(socket) {
-        Ok(answer) if answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.0 200") => {
-            let version = answer
-                .lines()
-                .find_map(|line| {
-                    line.strip_prefix("Api-Version: ")
-                        .or(line.strip_prefix("API-Version: "))
-                })
-                .map(|version| format!(", API {}", version.trim()));
-            Ok(format!("answers at {shown}{}", version.unwrap_or_default()))
-        }
-        Ok(answer) => {
-            let line = answer.lines().next().unwrap_or("nothing").to_owned();
-            Err(Unmet::because(format!("{name} at {shown} answers its ping with `{line}`")).help(advice))
-        }
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            Err(Unmet::because(format!("{shown} may not be opened by this user"))
-                .help(format!("add the user to the group of {shown}, or run as root")))
-        }
-        Err(error) => Err(Unmet::because(format!("{name} at {shown} does not answer: {error}")).help(advice)),
-    }
+#[cfg(not(feature = "docker"))]
+fn docker() -> Result<String, Unmet> {
+    Err(Unmet::because("this seatrial is built without containers")
+        .help("build it with its feature `docker`"))
 }
 
-fn is_socket(path: &Path) -> bool {
-    path.metadata().is_ok_and(|meta| meta.file_type().is_socket())
-}
-
-fn ping_once(socket: &Path) -> io::Result<String> {
-    // Its length is bounded, because who knows what answers there.
-    const ANSWER_MAX: usize = 4096;
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PING_TIMEOUT))?;
-    stream.set_write_timeout(Some(PING_TIMEOUT))?;
-    stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    let mut piece = [0; 1024];
-    while answer.len() < ANSWER_MAX && !answer.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
-        match stream.read(&mut piece)? {
-            0 => break,
-            length => answer.extend_from_slice(&piece[..length]),
-        }
-    }
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+#[cfg(not(feature = "docker"))]
+fn podman() -> Result<String, Unmet> {
+    docker()
 }
 
 fn kvm() -> Result<String, Unmet> {
@@ -382,8 +306,6 @@ fn version(name: &str, args: &[&str]) -> Result<String, Unmet> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixListener;
-
     use super::*;
 
     #[test]
@@ -421,49 +343,5 @@ mod tests {
                 Err(unmet) => assert!(!unmet.reason.is_empty(), "{}", one.name()),
             }
         }
-    }
-
-    #[test]
-    fn a_socket_without_a_daemon_is_not_enough() {
-        let dir = tempfile::tempdir().unwrap();
-        let socket = dir.path().join("docker.sock");
-        let unmet = ping(std::slice::from_ref(&socket), "docker", "start it").unwrap_err();
-        assert!(
-            unmet.reason.starts_with("no docker socket at "),
-            "{}",
-            unmet.reason
-        );
-        drop(UnixListener::bind(&socket).unwrap());
-        let unmet = ping(&[socket], "docker", "start it").unwrap_err();
-        assert!(unmet.reason.contains("does not answer"), "{}", unmet.reason);
-        assert_eq!(unmet.help.as_deref(), Some("start it"));
-    }
-
-    #[test]
-    fn a_daemon_is_asked_and_its_answer_is_told() {
-        let dir = tempfile::tempdir().unwrap();
-        let socket = dir.path().join("docker.sock");
-        let listener = UnixListener::bind(&socket).unwrap();
-        let answering = std::thread::spawn(move || {
-            for answer in [
-                "HTTP/1.1 200 OK\r\nApi-Version: 1.47\r\n\r\nOK",
-                "HTTP/1.1 500 Oops\r\n\r\n",
-            ] {
-                let (mut stream, _) = listener.accept().unwrap();
-                let mut request = [0; 512];
-                let length = stream.read(&mut request).unwrap();
-                assert!(request[..length].starts_with(b"GET /_ping HTTP/1.1\r\n"));
-                stream.write_all(answer.as_bytes()).unwrap();
-            }
-        });
-        let found = ping(std::slice::from_ref(&socket), "docker", "").unwrap();
-        assert!(found.ends_with("docker.sock, API 1.47"), "{found}");
-        let unmet = ping(&[socket], "docker", "").unwrap_err();
-        assert!(
-            unmet.reason.ends_with("with `HTTP/1.1 500 Oops`"),
-            "{}",
-            unmet.reason
-        );
-        answering.join().unwrap();
     }
 }

@@ -6,7 +6,7 @@
 use std::{fmt, io, sync::Arc, time::Duration};
 
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
-use seatrial_engine::{Requirement, Unmet};
+use seatrial_engine::Unmet;
 use tokio::net::UnixStream;
 
 use super::address::{Address, Flavor, Host, NotFound, Surroundings};
@@ -208,25 +208,16 @@ fn parse_version(text: &str) -> Option<ClientVersion> {
     })
 }
 
-/// The requirement that an engine can be used.
-pub fn requirement(flavor: Flavor) -> Arc<dyn Requirement> {
-    Arc::new(Usable(flavor))
-}
-
-struct Usable(Flavor);
-
-impl Requirement for Usable {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn check(&self) -> Result<String, Unmet> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Unmet::because(format!("no runtime to ask with: {error}")))?;
-        match runtime.block_on(Engine::connect(self.0)) {
-            Ok(engine) => Ok(engine.description().to_owned()),
-            Err(error) => Err(unmet(self.0, &error)),
-        }
+/// Looks whether an engine can be used, and says which; for requirements, which are checked where nothing is async.
+///
+/// # Errors
+/// Why not, and what to do.
+pub fn check(flavor: Flavor) -> Result<String, Unmet> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Unmet::because(format!("no runtime to ask with: {error}")))?;
+    match runtime.block_on(Engine::connect(flavor)) {
+        Ok(engine) => Ok(engine.description().to_owned()),
+        Err(error) => Err(unmet(flavor, &error)),
     }
 }
 

@@ -11,6 +11,6 @@ mod subnet;
 
 pub use address::{Address, Flavor, Host, NotFound, Surroundings, TlsFiles};
 pub use credentials::CredentialError;
-pub use engine::{ConnectError, Engine, requirement};
+pub use engine::{ConnectError, Engine, check};
 pub use image::{ImageError, Platform, ensure_image};
 pub use subnet::{Subnet, SubnetError, Subnets};
