@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use seatrial_engine::{Diagnostic, Fixture, Requirement, Test, TestSpec, Weight, selection::Filter};
+use seatrial_engine::{Fixture, Requirement, Test, TestSpec, Weight};
 use seatrial_environment::requirement;
 
 use super::build::Build;
@@ -20,51 +20,27 @@ use crate::{
 
 /// Makes the tests of suites, in the order of their files. `profile` is the name of the one that the run has chosen:
 /// overrides for other profiles do not hold.
-///
-/// # Errors
-///
-/// Filter expressions of overrides that do not parse.
-pub fn tests(suites: &[Suite], profile: Option<&str>) -> Result<Vec<Arc<dyn Test>>, Vec<Diagnostic>> {
+#[must_use]
+pub fn tests(suites: &[Suite], profile: Option<&str>) -> Vec<Arc<dyn Test>> {
     let mut assembly = Assembly::default();
     let mut tests: Vec<Arc<dyn Test>> = Vec::new();
-    let mut wrong = Vec::new();
     for suite in suites {
-        let overrides = match overrides(suite, profile) {
-            Ok(overrides) => overrides,
-            Err(diagnostics) => {
-                wrong.extend(diagnostics);
-                continue;
-            }
-        };
+        let overrides: Vec<&OverridePlan> = suite
+            .overrides
+            .iter()
+            .filter(|plan| plan.profile.is_none() || plan.profile.as_deref() == profile)
+            .collect();
         for case in &suite.cases {
             let mut test = assembly.case(suite, case);
-            for (filter, plan) in &overrides {
-                if filter.matches(&test.spec) {
+            for plan in &overrides {
+                if plan.filter.matches(&test.spec) {
                     apply(plan, &mut test.spec);
                 }
             }
             tests.push(Arc::new(test));
         }
     }
-    if wrong.is_empty() { Ok(tests) } else { Err(wrong) }
-}
-
-fn overrides<'s>(
-    suite: &'s Suite,
-    profile: Option<&str>,
-) -> Result<Vec<(Filter, &'s OverridePlan)>, Vec<Diagnostic>> {
-    let mut parsed = Vec::new();
-    let mut wrong = Vec::new();
-    for plan in &suite.overrides {
-        if plan.profile.is_some() && plan.profile.as_deref() != profile {
-            continue;
-        }
-        match Filter::parse(&plan.filter, &plan.origin.to_string()) {
-            Ok(filter) => parsed.push((filter, plan)),
-            Err(diagnostics) => wrong.extend(diagnostics),
-        }
-    }
-    if wrong.is_empty() { Ok(parsed) } else { Err(wrong) }
+    tests
 }
 
 fn apply(plan: &OverridePlan, spec: &mut TestSpec) {
