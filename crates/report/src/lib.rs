@@ -4,12 +4,17 @@
 //! Only this crate knows an output format. A reporter takes events and nothing else, so a run that was recorded
 //! can be shown again by any of them: [`Record`] reads it back as the same events.
 
+mod diagnostics;
+mod doctor;
 mod failure;
 mod foreign;
 mod ink;
 mod json;
+mod list;
 mod page;
+mod reap;
 mod record;
+mod runs;
 #[cfg(test)]
 mod script;
 mod span;
@@ -20,8 +25,13 @@ mod text;
 mod tui;
 mod wire;
 
+pub use diagnostics::{diagnostics, diagnostics_in_lines};
+pub use doctor::doctor;
 pub use ink::Color;
 pub use json::JsonReporter;
+pub use list::{list, list_json};
+pub use reap::reap_report;
 pub use record::{Record, RecordError, RecordWriter};
+pub use runs::{RUNS_KEPT, link_latest, prune_runs};
 pub use text::{TextOptions, TextReporter, Verbosity};
 pub use tui::{TuiError, TuiHandle, TuiReporter, restore_terminal};
