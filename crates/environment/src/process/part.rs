@@ -68,6 +68,8 @@ pub(super) struct Inner {
     is_stopping: AtomicBool,
     /// Some process can still write to the main process's streams.
     logs_open: AtomicBool,
+    /// How many main processes were asked for.
+    spawns: AtomicU64,
     /// Only one start, stop or restart at a time.
     turn: tokio::sync::Mutex<()>,
 }
@@ -148,6 +150,7 @@ impl ProcessPart {
             execs: Mutex::default(),
             is_stopping: AtomicBool::new(false),
             logs_open: AtomicBool::new(false),
+            spawns: AtomicU64::new(0),
             turn: tokio::sync::Mutex::new(()),
             spec,
         });
@@ -264,6 +267,7 @@ impl ProcessPart {
     async fn spawn(&self) -> Result<(), StartError> {
         let part = || self.name().to_owned();
         let inner = &self.0;
+        inner.spawns.fetch_add(1, Ordering::Relaxed);
         inner.is_stopping.store(false, Ordering::Relaxed);
         inner.logs_open.store(true, Ordering::Relaxed);
         inner.state.send_modify(|state| state.status = None);
@@ -582,7 +586,9 @@ async fn listen(
                     Some(Exec::Ended(_)) | None => drop(execs.insert(pid, Exec::Ended(end))),
                 }
             }
-            Message::LogsClosed => {
+            // Of a main process before the present one it says nothing: it may come after a restart.
+            Message::LogsClosed { spawns } if spawns != inner.spawns.load(Ordering::Relaxed) => {}
+            Message::LogsClosed { .. } => {
                 inner.logs_open.store(false, Ordering::Relaxed);
                 inner.log_state.send_modify(|state| state.ended = true);
             }

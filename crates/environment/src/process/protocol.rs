@@ -106,8 +106,8 @@ pub(super) enum Message {
     ExecEnded { pid: i32, end: RawEnd },
     /// What was written since could not be kept.
     LogsLost { errno: i32 },
-    /// No process has the other end of the main process's streams any more.
-    LogsClosed,
+    /// No process has the other end of the main process's streams any more; `spawns` main processes had been asked for.
+    LogsClosed { spawns: u64 },
 }
 
 #[derive(Debug, Serialize, Deserialize)]

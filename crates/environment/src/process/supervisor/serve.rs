@@ -98,6 +98,8 @@ struct Supervisor {
     has_children: bool,
     is_kept: bool,
     said_logs_closed: bool,
+    /// How many main processes were asked for.
+    spawns: u64,
 }
 
 /// Whether to go on.
@@ -130,6 +132,7 @@ impl Supervisor {
             has_children: false,
             is_kept: false,
             said_logs_closed: true,
+            spawns: 0,
         })
     }
 
@@ -247,7 +250,8 @@ impl Supervisor {
         }
         if is_closed && self.main.is_none() && !self.said_logs_closed {
             self.said_logs_closed = true;
-            socket.tell(&Message::LogsClosed);
+            let spawns = self.spawns;
+            socket.tell(&Message::LogsClosed { spawns });
         }
     }
 
@@ -270,6 +274,7 @@ impl Supervisor {
     ) -> io::Result<(Reply, Option<OwnedFd>)> {
         match request {
             Request::Spawn(command) => {
+                self.spawns += 1;
                 let Some(pump) = self.pump.as_mut().filter(|_| self.main.is_none()) else {
                     return Err(io::Error::from_raw_os_error(libc::EBUSY));
                 };
