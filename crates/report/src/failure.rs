@@ -8,7 +8,12 @@ use std::{borrow::Cow, path::Path};
 
 use seatrial_engine::{Failure, LogTail, Observation};
 
-use crate::{foreign::clean, ink::Ink, page::Page, span::Span};
+use crate::{
+    foreign::clean,
+    ink::{Color, Ink},
+    page::Page,
+    span::Span,
+};
 
 /// How many lines of one value or one log are shown.
 const LINES_MAX: usize = 40;
@@ -70,6 +75,29 @@ pub(crate) fn write(page: &mut Page<'_>, failure: &Failure, around: &Around<'_>)
     if let Some(rerun) = &around.rerun {
         page.below_in(Some(Ink::Place), "again", rerun);
     }
+}
+
+/// A failure as a text of its own, without colours.
+pub(crate) fn in_text(failure: &Failure, around: &Around<'_>) -> String {
+    let mut text = String::new();
+    let color = Color::Never;
+    write(
+        &mut Page {
+            out: &mut text,
+            color,
+        },
+        failure,
+        around,
+    );
+    let indent = text
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| line.len() - line.trim_start_matches(' ').len())
+        .min()
+        .unwrap_or(0);
+    text.lines()
+        .map(|line| format!("{}\n", line.get(indent..).unwrap_or_default()))
+        .collect()
 }
 
 /// Whether there is no more to it than its message, in one line.
