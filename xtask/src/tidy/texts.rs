@@ -40,7 +40,7 @@ pub(super) const RULES: &[Rule] = &[
 static MACHINE_PATH: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(clippy::unwrap_used, reason = "a constant, compiled by the rule's tests")]
     Regex::new(
-        r#"(?:^|[\s"'`=(:@])(/(?:work|root|Users)/[\w.-]+|/home/[\w.-]+/[\w.-]+)|(https?://[^/\s"']*(?:mirror|proxy|artifactory|nexus)[^/\s"']*)"#,
+        r#"(?:^|[\s"'`=(:@])(/(?:work|root|Users)/[\w.-]+|/home/\w[\w.-]*/[\w.-]+)|(https?://[^/\s"']*(?:mirror|proxy|artifactory|nexus)[^/\s"']*)"#,
     )
     .unwrap()
 });
