@@ -18,7 +18,8 @@
 //! ```
 //!
 //! gives the struct with public fields, its decoder, its schema and its section in the reference. A default is text as a
-//! user would write it and goes through the same decoder, so the documented default is the one that holds. `short` names
+//! user would write it and goes through the same decoder, so the documented default is the one that holds. A default in
+//! parentheses holds only where nothing else is inherited: the field is an `Option`, and [`default_of`] reads it. `short` names
 //! the field that a value which is no mapping stands for. `check` runs after decoding, for what two fields say together.
 //!
 //! A `macro_rules!` and not a derive: no crate to compile, and the table reads like its documentation.
@@ -80,6 +81,8 @@ macro_rules! declare {
     (@key $field:ident $key:literal) => { $key };
 
     (@presence required) => { $crate::decode::Presence::Required };
+    (@presence ($default:literal)) => { $crate::decode::Presence::Default($default) };
+    (@presence nullable) => { $crate::decode::Presence::Optional };
     (@presence optional) => { $crate::decode::Presence::Optional };
     (@presence $default:literal) => { $crate::decode::Presence::Default($default) };
 
@@ -90,6 +93,12 @@ macro_rules! declare {
         $infos.next().and_then(|info| $fields.required(info, $decoder))
     };
     (@take optional, $fields:ident, $infos:ident, $decoder:ident) => {
+        $infos.next().and_then(|info| $fields.optional(info, $decoder))
+    };
+    (@take nullable, $fields:ident, $infos:ident, $decoder:ident) => {
+        $infos.next().and_then(|info| $fields.nullable(info, $decoder))
+    };
+    (@take ($default:literal), $fields:ident, $infos:ident, $decoder:ident) => {
         $infos.next().and_then(|info| $fields.optional(info, $decoder))
     };
     (@take $default:literal, $fields:ident, $infos:ident, $decoder:ident) => {
@@ -154,6 +163,17 @@ macro_rules! words {
 }
 
 pub(crate) use {declare, words};
+
+use crate::decode::{Presence, Scalar, StructInfo};
+
+/// The default of a field whose default is in parentheses.
+pub(crate) fn default_of<T: Scalar>(info: &StructInfo, key: &str) -> Option<T> {
+    let field = info.fields.iter().find(|field| field.key == key)?;
+    match field.presence {
+        Presence::Default(text) => T::parse(text).ok(),
+        Presence::Required | Presence::Optional => None,
+    }
+}
 
 /// Doc comment lines as one text.
 pub(crate) fn documentation(lines: &[&str]) -> String {

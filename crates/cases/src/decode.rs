@@ -412,6 +412,14 @@ impl<'n> Fields<'n> {
         }
     }
 
+    /// A field that may be absent, and whose `null` is a value.
+    pub fn nullable<T: Decode + Default>(&self, info: &FieldInfo, decoder: &mut Decoder) -> Option<T> {
+        match self.find(info) {
+            Some(node) => T::decode(node, decoder),
+            None => Some(T::default()),
+        }
+    }
+
     /// A field with a default, which is written as in a file.
     pub fn or<T: Decode>(&self, info: &FieldInfo, default: &str, decoder: &mut Decoder) -> Option<T> {
         match self.find(info).filter(|node| !node.is_null()) {

@@ -244,7 +244,7 @@ fn case_files(
         }
     }
     for (pattern, used) in patterns.into_iter().flatten().zip(used) {
-        if !used {
+        if !used && !PATTERNS.contains(&pattern.value.as_str()) {
             let mut idle = diagnostic(
                 Severity::Warning,
                 &pattern.origin,

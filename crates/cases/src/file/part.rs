@@ -31,17 +31,17 @@ declare! {
         /// Its working directory. By default a fresh one.
         working_dir: Option<Templated<String>> = optional also "cwd" | "workdir",
         /// The signal that stops it.
-        stop_signal: Signal = "TERM",
+        stop_signal: Option<Signal> = ("TERM"),
         /// How long it may take to stop, before it is killed.
-        grace: Duration = "10s" also "stop_timeout",
+        grace: Option<Duration> = ("10s") also "stop_timeout",
         /// More log than this ends it: a runaway must not fill the disk.
-        log_limit: ByteSize = "1GiB",
+        log_limit: Option<ByteSize> = ("1GiB"),
         /// `network`: a network of its own, shared by the test's parts, so that fixed ports cannot clash.
         isolate: Option<Isolation> = optional,
         /// The parts that it waits for before it starts: names, or names with a condition.
         depends_on: Dependencies = optional,
         /// Steps that hold once it is ready. Parts that depend on it, and the procedure, wait for them.
-        ready: RawSteps = optional,
+        ready: Option<RawSteps> = optional,
         /// The image, where the test runs in containers.
         image: Option<Templated<String>> = optional,
         /// Instead of the image's entrypoint.

@@ -12,6 +12,7 @@ use crate::{
         part::Part,
     },
     node::{Node, Value},
+    scalar::ByteSize,
     template::{Data, Templated},
     vocabulary::Command,
 };
@@ -71,6 +72,10 @@ declare! {
         env: IndexMap<String, Templated<String>> = optional,
         /// Variables of seatrial's own environment that every part gets.
         inherit_env: Vec<String> = optional,
+        /// How long a part may take to stop, before it is killed. By default 10s.
+        grace: Option<Duration> = optional,
+        /// More log of a part than this ends it. By default 1GiB.
+        log_limit: Option<ByteSize> = optional,
         /// The target where a case names none of its own, or only adds `env`, `files` and `ports` to it.
         target: Option<Located<Part>> = optional,
     }
@@ -173,7 +178,7 @@ declare! {
         /// What is accepted.
         kind: ParameterType = "text" key "type",
         /// What holds where it is not given. Without it, it must be given.
-        default: Option<Data> = optional,
+        default: Option<Data> = nullable,
         /// What it is for.
         description: Option<String> = optional,
     }

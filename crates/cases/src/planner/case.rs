@@ -70,7 +70,7 @@ fn plan_case(node: &Node, suite: &SuiteContext, decoder: &mut Decoder, plans: &m
     let Some(case) = tolerant::decode::<Case>(node, decoder) else {
         return;
     };
-    let mut templates = decoder.take_templates();
+    let written = decoder.take_templates();
     let defaults = suite.defaults.as_ref();
     let name = match &case.name {
         Some(name) => {
@@ -116,6 +116,18 @@ fn plan_case(node: &Node, suite: &SuiteContext, decoder: &mut Decoder, plans: &m
         .or_else(|| (drafts.len() == 1).then_some(0));
     let target_name = target.map(|at| drafts[at].name.clone());
 
+    let mut templates: Vec<(TemplateUse, Option<String>)> = written
+        .into_iter()
+        .map(|used| {
+            let inside = |draft: &&Draft| {
+                Arc::ptr_eq(&used.origin.file, &draft.origin.file)
+                    && draft.spans.iter().any(|span| covers(*span, used.origin.span))
+            };
+            let about = drafts.iter().find(inside).map(|draft| draft.name.clone());
+            (used, about.or_else(|| target_name.clone()))
+        })
+        .collect();
+
     let mut uses = defaults.map(|defaults| defaults.uses.clone()).unwrap_or_default();
     uses.extend(case.uses.iter().cloned());
     let fixtures = fixtures_of(&uses, &suite.suite.fixtures, decoder);
@@ -137,13 +149,20 @@ fn plan_case(node: &Node, suite: &SuiteContext, decoder: &mut Decoder, plans: &m
     } else {
         Missing::Refused
     };
-    let mut parts: Vec<_> = drafts
-        .iter()
-        .map(|draft| part::plan(draft, defaults, missing, decoder))
-        .collect();
-    templates.extend(decoder.take_templates());
+    let mut parts = Vec::with_capacity(drafts.len());
+    for draft in &drafts {
+        parts.push(part::plan(draft, defaults, missing, decoder));
+        // Those of files that are rendered.
+        let rendered = decoder.take_templates().into_iter();
+        templates.extend(rendered.map(|used| (used, Some(draft.name.clone()))));
+    }
     if !drafts.is_empty() {
-        templates.extend(suite.default_templates.iter().cloned());
+        templates.extend(
+            suite
+                .default_templates
+                .iter()
+                .map(|used| (used.clone(), target_name.clone())),
+        );
     }
 
     let mut names = names_of_case(suite, &case);
@@ -153,6 +172,10 @@ fn plan_case(node: &Node, suite: &SuiteContext, decoder: &mut Decoder, plans: &m
     part::declare_names(&drafts, &mut names);
     let surroundings = |variant: &Planned| {
         let mut names = names.clone();
+        if variant.skip.is_some() {
+            // It has not got to have the values that it would need.
+            names.declare(&["values"]);
+        }
         variant
             .values
             .keys()
@@ -175,26 +198,16 @@ fn plan_case(node: &Node, suite: &SuiteContext, decoder: &mut Decoder, plans: &m
             .iter()
             .find(|(names, _)| *names == values)
             .map(|(_, steps)| steps.clone());
+        let surroundings = surroundings(&variant);
+        for (used, about) in &templates {
+            if !written_for_another(used, node, &variant) {
+                let ports = about.as_ref().and_then(|part| surroundings.parts.get(part));
+                check_use(used, &surroundings, ports, decoder);
+            }
+        }
         let steps = match known {
             Some(steps) => steps,
             None => {
-                let surroundings = surroundings(&variant);
-                for used in &templates {
-                    if written_for_another(used, node, &variant) {
-                        continue;
-                    }
-                    let about = drafts.iter().find(|draft| {
-                        same_file(used, &draft.origin)
-                            && draft.spans.iter().any(|span| covers(*span, used.origin.span))
-                    });
-                    let about = about.map(|draft| &draft.name).or(target_name.as_ref());
-                    check_use(
-                        used,
-                        &surroundings,
-                        about.and_then(|name| surroundings.parts.get(name)),
-                        decoder,
-                    );
-                }
                 let steps = decode_steps(&case, &drafts, &surroundings, suite, decoder);
                 decoded.push((values, steps.clone()));
                 steps
@@ -214,7 +227,7 @@ fn plan_case(node: &Node, suite: &SuiteContext, decoder: &mut Decoder, plans: &m
         }
         let references = templates
             .iter()
-            .flat_map(|used| &used.references)
+            .flat_map(|(used, _)| &used.references)
             .chain(&steps.references);
         let mut builds = builds_of(references, &suite.suite.builds);
         for build in fixtures.iter().flat_map(|fixture| &fixture.builds) {
@@ -295,11 +308,11 @@ fn decode_steps(
     let mut ready = Vec::with_capacity(drafts.len());
     for draft in drafts {
         // The steps of the suite's default target stand in another file.
-        if Arc::ptr_eq(&draft.origin.file, decoder.file()) || draft.part.ready.0.is_empty() {
-            ready.push(procedures.about(&draft.name, &draft.part.ready.0, decoder));
+        if Arc::ptr_eq(&draft.origin.file, decoder.file()) || draft.ready().is_empty() {
+            ready.push(procedures.about(&draft.name, draft.ready(), decoder));
         } else {
             let mut other = Decoder::new(draft.origin.file.clone());
-            ready.push(procedures.about(&draft.name, &draft.part.ready.0, &mut other));
+            ready.push(procedures.about(&draft.name, draft.ready(), &mut other));
             decoder.extend(other.finish());
         }
     }
@@ -331,13 +344,12 @@ fn drafts(
         .defaults
         .as_ref()
         .and_then(|defaults| defaults.target.as_ref());
-    let over_default = |draft: Draft, node: &Node| match default {
-        Some(default) => draft.over(&default.value, node),
+    let over_default = |draft: Draft| match default {
+        Some(default) => draft.over(&default.value),
         None => draft,
     };
     let mut drafts: Vec<Draft> = Vec::new();
     for (name, part) in &case.parts {
-        let written = node.get("parts").and_then(|parts| parts.get(name));
         check_name(
             &Located {
                 value: name.clone(),
@@ -347,20 +359,15 @@ fn drafts(
             decoder,
         );
         let draft = Draft::new(name, part.clone());
-        drafts.push(match written {
-            Some(written) if name == "target" => over_default(draft, written),
-            _ => draft,
+        drafts.push(if name == "target" {
+            over_default(draft)
+        } else {
+            draft
         });
     }
     let named = drafts.iter().any(|draft| draft.name == "target");
     let target = match (&case.target, &case.container) {
-        (Some(target), None) => {
-            let draft = Draft::new("target", target.clone());
-            Some(node.get("target").map_or_else(
-                || Draft::new("target", target.clone()),
-                |node| over_default(draft, node),
-            ))
-        }
+        (Some(target), None) => Some(over_default(Draft::new("target", target.clone()))),
         (Some(target), Some(_)) => {
             decoder.error(
                 target.origin.span,
@@ -458,10 +465,6 @@ fn written_for_another(used: &TemplateUse, node: &Node, variant: &Planned) -> bo
         .find(|item| covers(item.span, used.origin.span))
         .and_then(|item| item.get("name"));
     own.and_then(Node::text).map(|name| name.to_string()) != variant.name
-}
-
-fn same_file(used: &TemplateUse, origin: &Origin) -> bool {
-    Arc::ptr_eq(&used.origin.file, &origin.file)
 }
 
 fn labels(suite: &SuiteContext, case: &Case, variant: &Planned) -> BTreeMap<String, String> {

@@ -3,12 +3,14 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 use indexmap::IndexMap;
 
 use crate::{
-    decode::{Decoder, Located, suggestion},
+    declare::default_of,
+    decode::{Decoder, Located, StructInfo, suggestion},
     dialect,
     file::{
         part::{Container, FileEntry, Isolation, Part},
@@ -16,6 +18,7 @@ use crate::{
     },
     node::Node,
     plan::{ContainerPlan, Dependency, FileContent, FilePlan, PartPlan, PortPlan},
+    scalar::{ByteSize, Signal},
     source::{Origin, SourceFile, Span},
     template::{Data, Names, Templated},
 };
@@ -81,38 +84,18 @@ impl Draft {
     }
 
     /// Lays this part over the suite's default one: what it gives wins, `env`, `files` and `ports` add up.
-    pub(crate) fn over(mut self, base: &Part, node: &Node) -> Self {
-        let given = |keys: &[&str]| keys.iter().any(|key| node.get(key).is_some());
+    pub(crate) fn over(mut self, base: &Part) -> Self {
         let part = &mut self.part;
-        let text = node.text().is_some() || matches!(node.value, crate::node::Value::Sequence(_));
-        if !text && !given(&["command"]) {
-            part.command.clone_from(&base.command);
-        }
-        if !given(&["working_dir", "cwd", "workdir"]) {
-            part.working_dir.clone_from(&base.working_dir);
-        }
-        if !given(&["stop_signal"]) {
-            part.stop_signal = base.stop_signal;
-        }
-        if !given(&["grace", "stop_timeout"]) {
-            part.grace = base.grace;
-        }
-        if !given(&["log_limit"]) {
-            part.log_limit = base.log_limit;
-        }
-        if !given(&["isolate"]) {
-            part.isolate = base.isolate;
-        }
-        if !given(&["ready"]) {
-            part.ready.clone_from(&base.ready);
-        }
-        if !given(&["image"]) {
-            part.image.clone_from(&base.image);
-        }
-        if !given(&["entrypoint"]) {
-            part.entrypoint.clone_from(&base.entrypoint);
-        }
-        if !given(&["depends_on"]) {
+        part.command = part.command.take().or_else(|| base.command.clone());
+        part.working_dir = part.working_dir.take().or_else(|| base.working_dir.clone());
+        part.stop_signal = part.stop_signal.or(base.stop_signal);
+        part.grace = part.grace.or(base.grace);
+        part.log_limit = part.log_limit.or(base.log_limit);
+        part.isolate = part.isolate.or(base.isolate);
+        part.ready = part.ready.take().or_else(|| base.ready.clone());
+        part.image = part.image.take().or_else(|| base.image.clone());
+        part.entrypoint = part.entrypoint.take().or_else(|| base.entrypoint.clone());
+        if part.depends_on.0.is_empty() {
             part.depends_on.clone_from(&base.depends_on);
         }
         part.env = merged(&base.env, &part.env);
@@ -129,6 +112,11 @@ impl Draft {
             .cloned()
             .collect();
         self
+    }
+
+    /// The steps after which it is ready.
+    pub(crate) fn ready(&self) -> &[Node] {
+        self.part.ready.as_ref().map_or(&[], |steps| &steps.0)
     }
 }
 
@@ -202,6 +190,8 @@ pub(crate) fn plan(
     missing: Missing,
     decoder: &mut Decoder,
 ) -> PartPlan {
+    static INFO: LazyLock<StructInfo> = LazyLock::new(Part::info);
+    let info = &*INFO;
     let part = &draft.part;
     let mut env = match defaults {
         Some(defaults) => merged(&defaults.env, &part.env),
@@ -265,9 +255,20 @@ pub(crate) fn plan(
             })
             .collect(),
         working_dir: part.working_dir.clone(),
-        stop_signal: part.stop_signal,
-        grace: part.grace,
-        log_limit: part.log_limit,
+        stop_signal: part
+            .stop_signal
+            .or_else(|| default_of(info, "stop_signal"))
+            .unwrap_or(Signal(15)),
+        grace: part
+            .grace
+            .or_else(|| defaults?.grace)
+            .or_else(|| default_of(info, "grace"))
+            .unwrap_or_default(),
+        log_limit: part
+            .log_limit
+            .or_else(|| defaults?.log_limit)
+            .or_else(|| default_of(info, "log_limit"))
+            .unwrap_or(ByteSize(u64::MAX)),
         isolate_network: part.isolate == Some(Isolation::Network),
         depends_on: part
             .depends_on

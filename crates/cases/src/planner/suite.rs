@@ -475,7 +475,7 @@ fn fixture_plan(
     }
     let mut procedures = Procedures::new(&surroundings, &context.definitions);
     for (plan, draft) in parts.iter_mut().zip(&drafts) {
-        plan.ready = procedures.about(&draft.name, &draft.part.ready.0, decoder);
+        plan.ready = procedures.about(&draft.name, draft.ready(), decoder);
     }
     let ready = procedures.steps(&file.ready.0, decoder);
     if let Some(step) = procedures.unserved.first() {
