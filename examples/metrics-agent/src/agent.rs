@@ -27,6 +27,10 @@ use crate::log;
 use crate::output::{Drained, Output};
 use crate::telemetry::Telemetry;
 
+/// So many datagrams are taken from a socket before a flush: more than a socket's buffer holds, and an end to
+/// it when they come faster than they are taken.
+const CATCH_UP_MAX: usize = 10_000;
+
 /// A running agent, as its tasks and its API see it.
 pub struct Agent {
     /// What it counts about itself.
@@ -214,11 +218,12 @@ impl Agent {
         let lines = packet
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty() && !ignored.is_on());
-        for line in lines.take(if Defect::FirstLineOnly.is_on() {
+        let lines_max = if Defect::FirstLineOnly.is_on() {
             1
         } else {
             usize::MAX
-        }) {
+        };
+        for line in lines.take(lines_max) {
             let text = String::from_utf8_lossy(line);
             match dogstatsd::parse(line) {
                 Ok(message) => {
@@ -277,7 +282,10 @@ impl Agent {
     pub fn flush(&self) -> Flushed {
         let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
         for listener in &self.listeners {
-            while let Some(length) = listener.receive_now(&mut buffer) {
+            for _ in 0..CATCH_UP_MAX {
+                let Some(length) = listener.receive_now(&mut buffer) else {
+                    break;
+                };
                 // Its only error is a defect's, which the listening task raises as well.
                 let _ = self.take_packet(listener.kind(), &buffer[..length]);
             }
