@@ -76,8 +76,8 @@ struct Received {
 struct Answer {
     /// The status.
     status: u16,
-    /// So many times; then 202 again. Unset, always.
-    times: Option<u64>,
+    /// So many times; then 202 again. 0 is always.
+    times: u64,
     /// The wait before each answer.
     delay_ms: u64,
 }
@@ -86,7 +86,7 @@ impl Default for Answer {
     fn default() -> Self {
         Self {
             status: 202,
-            times: None,
+            times: 0,
             delay_ms: 0,
         }
     }
@@ -166,11 +166,10 @@ impl Received {
         self.api_key = key.map(str::to_owned);
         let delay = Duration::from_millis(self.answer.delay_ms);
         let told = StatusCode::from_u16(self.answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        if let Some(times) = &mut self.answer.times {
-            *times = times.saturating_sub(1);
-            if *times == 0 {
-                self.answer = Answer::default();
-            }
+        match self.answer.times {
+            0 => {}
+            1 => self.answer = Answer::default(),
+            times => self.answer.times = times - 1,
         }
         let response = if told.is_success() {
             self.keep(request, told)
