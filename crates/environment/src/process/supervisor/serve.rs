@@ -328,12 +328,14 @@ impl Supervisor {
         let enrol = self.enrol.as_ref().map(File::try_clone).transpose()?;
         let before_exec = move || {
             rustix::process::setsid()?;
+            // What this process blocks would stay blocked in the part, which could then not be told to stop.
+            SigSet::empty().thread_set_mask()?;
             if let Some(enrol) = &enrol {
                 rustix::io::write(enrol, b"0")?;
             }
             Ok(())
         };
-        // SAFETY: two system calls that allocate nothing and take no lock.
+        // SAFETY: three system calls that allocate nothing and take no lock.
         #[allow(unsafe_code)]
         unsafe {
             builder.pre_exec(before_exec);
