@@ -178,23 +178,17 @@ fn parse_unix(line: &str, path: &Path, working_dir: &Path) -> Option<u64> {
     /// `__SO_ACCEPTCON`.
     const LISTENS: u32 = 1 << 16;
     const DATAGRAM: &str = "0002";
-    let mut fields = line
-        .trim_end_matches('\n')
-        .splitn(8, ' ')
-        .filter(|field| !field.is_empty());
+    let line = line.trim_end_matches('\n');
+    let mut fields = line.split_ascii_whitespace();
     let flags = u32::from_str_radix(fields.nth(3)?, 16).ok()?;
     let kind = fields.next()?;
     if flags & LISTENS == 0 && kind != DATAGRAM {
         return None;
     }
-    let rest = line
-        .trim_end_matches('\n')
-        .split_ascii_whitespace()
-        .skip(6)
-        .collect::<Vec<_>>();
-    let inode = rest.first()?.parse().ok()?;
-    // A path may have spaces, so it is what follows the inode.
-    let (_, bound) = line.trim_end_matches('\n').split_once(&format!(" {inode} "))?;
+    let inode = fields.nth(1)?;
+    // The path is all that follows: it may have spaces.
+    let (_, bound) = line.split_once(&format!(" {inode} "))?;
+    let inode = inode.parse().ok()?;
     let bound = Path::new(bound);
     let is_there = bound == path || (bound.is_relative() && working_dir.join(bound) == path);
     is_there.then_some(inode)

@@ -154,6 +154,23 @@ impl Journal {
         self.state().unwritten.as_ref().map(ToString::to_string)
     }
 
+    /// Ends the run's journal: the guardian's, too, and deletes the file if nothing is left. Dropping does the same; this
+    /// is for when somebody may still hold on to it. Returns what is left, kept or not.
+    pub fn close(&self) -> usize {
+        let mut state = self.state();
+        let left = state.entries.there.len();
+        if left == 0
+            && state.file.is_some()
+            && let Ok(path) = file::path(&self.state_dir, &self.run)
+        {
+            // If this fails, the next reaping finds a journal of nothing and deletes it.
+            drop(fs::remove_file(path));
+        }
+        state.file = None;
+        state.lifeline = None;
+        left
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere must not keep what follows from being written down.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -217,12 +234,7 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let done = state.file.is_some() && state.entries.there.is_empty();
-        if done && let Ok(path) = file::path(&self.state_dir, &self.run) {
-            // If this fails, the next reaping finds a journal of nothing and deletes it.
-            drop(fs::remove_file(path));
-        }
+        self.close();
     }
 }
 

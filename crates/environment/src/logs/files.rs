@@ -221,7 +221,12 @@ impl LogWriter {
     pub(crate) fn write(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (file, length) = &mut self.streams[stream.index()];
-        let line = format!("{} {} {length}\n", now.as_nanos(), stream.letter());
+        let line = format!(
+            "{} {} {length} {}\n",
+            now.as_nanos(),
+            stream.letter(),
+            bytes.len()
+        );
         // The time first: who finds bytes finds their time, too.
         self.times.write_all(line.as_bytes())?;
         let written = file.write_all(bytes);

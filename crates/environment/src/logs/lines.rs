@@ -79,11 +79,11 @@ impl LogLines {
         })
     }
 
-    /// Reads up to the next chunk's beginning.
+    /// Reads the next chunk.
     fn advance(&mut self) -> io::Result<()> {
         let mut line = String::new();
         self.times.read_line(&mut line)?;
-        let Some((time, stream, start)) = parse_time(&line) else {
+        let Some((time, stream, end)) = parse_time(&line) else {
             // The end, or a line that is being written.
             self.at_end = true;
             for open in &mut self.streams {
@@ -93,9 +93,8 @@ impl LogLines {
             return Ok(());
         };
         let open = &mut self.streams[stream.index()];
-        open.read_until(start, &mut self.ready)?;
         open.time = time;
-        Ok(())
+        open.read_until(end, &mut self.ready)
     }
 }
 
@@ -156,7 +155,7 @@ impl Open {
     }
 }
 
-/// `1795219200123456789 o 4096`, with its newline.
+/// Time, stream and end of `1795219200123456789 o 4096 100`, with its newline.
 fn parse_time(line: &str) -> Option<(SystemTime, Stream, u64)> {
     let mut words = line.strip_suffix('\n')?.split(' ');
     let nanoseconds = words.next()?.parse().ok()?;
@@ -164,8 +163,13 @@ fn parse_time(line: &str) -> Option<(SystemTime, Stream, u64)> {
     let stream = Stream::BOTH
         .into_iter()
         .find(|stream| letter.starts_with(stream.letter()))?;
-    let start = words.next()?.parse().ok()?;
-    Some((UNIX_EPOCH + Duration::from_nanos(nanoseconds), stream, start))
+    let start: u64 = words.next()?.parse().ok()?;
+    let length: u64 = words.next()?.parse().ok()?;
+    Some((
+        UNIX_EPOCH + Duration::from_nanos(nanoseconds),
+        stream,
+        start + length,
+    ))
 }
 
 pub(super) fn tail(base: &Path, lines: usize) -> io::Result<Vec<LogLine>> {

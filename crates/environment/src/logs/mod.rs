@@ -6,9 +6,9 @@
 //! ```text
 //! <part>.stdout.log   <part>.stderr.log   <part>.times
 //!
-//! 1795219200123456789 o 0         nanoseconds since the epoch, stream (o or e), first byte
-//! 1795219200125001822 e 0
-//! 1795219200130777120 o 4096
+//! 1795219200123456789 o 0 4096    nanoseconds since the epoch, stream (o or e), first byte, how many
+//! 1795219200125001822 e 0 12
+//! 1795219200130777120 o 4096 100
 //! ```
 //!
 //! The decision behind it: whoever watches for a line searches whole chunks of a plain file at the speed of memory, and

@@ -261,7 +261,10 @@ impl ProcessPart {
                 });
             }
         }
-        Ok(self.wait().await)
+        // The supervisor said so before it said that the tree is dead; only the news may be on its way.
+        Ok(tokio::time::timeout(KILL_TIMEOUT, self.wait())
+            .await
+            .unwrap_or(UNSEEN))
     }
 
     async fn spawn(&self) -> Result<(), StartError> {
@@ -280,6 +283,12 @@ impl ProcessPart {
             fds.into_iter()
                 .next()
                 .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        });
+        let pidfd = pidfd.map_err(|source| {
+            // Or whoever waits for its end would wait for one that never began.
+            inner.log_state.send_modify(|state| state.ended = true);
+            inner.state.send_modify(|state| state.status = Some(UNSEEN));
+            source
         });
         let pidfd = pidfd.map_err(|source| match source.kind() {
             io::ErrorKind::BrokenPipe => StartError::Gone { part: part() },

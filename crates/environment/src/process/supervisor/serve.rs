@@ -28,11 +28,12 @@ use rustix::{
 };
 use std::{
     collections::HashSet,
+    ffi::CString,
     fs::File,
     io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::process::CommandExt as _,
+        unix::{ffi::OsStringExt, process::CommandExt as _},
     },
     process::Stdio,
     time::{Duration, Instant},
@@ -317,28 +318,28 @@ impl Supervisor {
     }
 
     fn start(&mut self, command: Command, [stdin, stdout, stderr]: [Stdio; 3]) -> io::Result<(i32, OwnedFd)> {
-        let mut builder = std::process::Command::new(command.program);
+        let mut builder = std::process::Command::new(&command.program);
         builder
-            .arg0(command.name)
-            .args(command.args)
-            .env_clear()
-            .envs(command.env)
-            .current_dir(command.dir);
-        builder.stdin(stdin).stdout(stdout).stderr(stderr);
+            .current_dir(&command.dir)
+            .stdin(stdin)
+            .stdout(stdout)
+            .stderr(stderr);
         let enrol = self.enrol.as_ref().map(File::try_clone).transpose()?;
-        let before_exec = move || {
+        let image = Image::new(command)?;
+        let become_it = move || {
             rustix::process::setsid()?;
             // What this process blocks would stay blocked in the part, which could then not be told to stop.
             SigSet::empty().thread_set_mask()?;
             if let Some(enrol) = &enrol {
                 rustix::io::write(enrol, b"0")?;
             }
-            Ok(())
+            // Not what the builder would do: it hands a file that the kernel cannot execute to a shell.
+            Err(image.execute())
         };
         // SAFETY: three system calls that allocate nothing and take no lock.
         #[allow(unsafe_code)]
         unsafe {
-            builder.pre_exec(before_exec);
+            builder.pre_exec(become_it);
         }
         let child = builder.spawn()?;
         self.has_children = true;
@@ -375,6 +376,79 @@ impl Supervisor {
         let mut fds = [PollFd::new(&self.signals, PollFlags::IN)];
         poll(&mut fds, Timespec::try_from(timeout).ok().as_ref())?;
         Ok(())
+    }
+}
+
+/// What `execve` takes, made before the fork.
+struct Image {
+    program: CString,
+    arguments: Strings,
+    environment: Strings,
+}
+
+impl Image {
+    fn new(command: Command) -> io::Result<Self> {
+        let arguments = std::iter::once(command.name)
+            .chain(command.args)
+            .map(OsStringExt::into_vec);
+        let environment = command.env.into_iter().map(|(name, value)| {
+            let mut variable = name.into_vec();
+            variable.push(b'=');
+            variable.extend(value.into_vec());
+            variable
+        });
+        Ok(Self {
+            program: CString::new(command.program.into_os_string().into_vec())?,
+            arguments: Strings::new(arguments)?,
+            environment: Strings::new(environment)?,
+        })
+    }
+
+    /// Returns only why it failed.
+    fn execute(&self) -> io::Error {
+        // SAFETY: both arrays end with a null pointer, and they and what they point to live as long as `self`.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::execve(
+                self.program.as_ptr(),
+                self.arguments.as_ptr(),
+                self.environment.as_ptr(),
+            );
+        }
+        io::Error::last_os_error()
+    }
+}
+
+/// Strings and the pointers to them, the last one null.
+struct Strings {
+    /// Owns what `pointers` point to; a `CString` does not move its bytes when it is moved.
+    _strings: Vec<CString>,
+    pointers: Vec<*const libc::c_char>,
+}
+
+// SAFETY: the pointers are to bytes that the same value owns and nobody changes.
+#[allow(unsafe_code)]
+unsafe impl Send for Strings {}
+// SAFETY: as above.
+#[allow(unsafe_code)]
+unsafe impl Sync for Strings {}
+
+impl Strings {
+    fn new(bytes: impl Iterator<Item = Vec<u8>>) -> io::Result<Self> {
+        let strings = bytes.map(CString::new).collect::<Result<Vec<_>, _>>()?;
+        let pointers = strings
+            .iter()
+            .map(|string| string.as_ptr())
+            .chain([std::ptr::null()])
+            .collect();
+        Ok(Self {
+            _strings: strings,
+            pointers,
+        })
+    }
+
+    fn as_ptr(&self) -> *const *const libc::c_char {
+        self.pointers.as_ptr()
     }
 }
 
