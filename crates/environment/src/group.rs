@@ -5,6 +5,8 @@
 //! and bounded; dropping a group that was not torn down kills its parts, too, but nobody waits for it, and the journal
 //! keeps listing what nobody saw gone.
 
+#[cfg(feature = "docker")]
+use crate::docker;
 use crate::{
     part::{Kind, Part, PartSpec, StartError},
     ports::PortClaim,
@@ -92,6 +94,8 @@ struct Inner {
     dir: PathBuf,
     dir_entry: EntryId,
     network: Option<Network>,
+    #[cfg(feature = "docker")]
+    containers: docker::Containers,
     state: Mutex<State>,
 }
 
@@ -147,6 +151,8 @@ impl IsolationGroup {
                 dir,
                 dir_entry,
                 network,
+                #[cfg(feature = "docker")]
+                containers: docker::Containers::default(),
                 state: Mutex::default(),
             }),
         })
@@ -196,6 +202,41 @@ impl IsolationGroup {
     /// When it cannot be started; the test's environment is at fault then, not the target.
     pub async fn start(&self, spec: PartSpec) -> Result<Part, StartError> {
         let name = spec.name.clone();
+        let starting = async {
+            let part = process::ProcessPart::start(self, spec).await?;
+            Ok(Part(Kind::Process(part)))
+        };
+        self.start_named(name, starting).await
+    }
+
+    /// Starts a part as a container. When this returns, its program is running.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started; the test's environment is at fault then, not the target.
+    #[cfg(feature = "docker")]
+    pub async fn start_container(
+        &self,
+        engine: &docker::Engine,
+        spec: docker::ContainerSpec,
+    ) -> Result<Part, StartError> {
+        let name = spec.part.name.clone();
+        let inner = &self.inner;
+        let starting = async {
+            let part = inner
+                .containers
+                .start(engine, &inner.journal, &inner.id, &inner.log_dir, spec)
+                .await?;
+            Ok(Part(Kind::Container(part)))
+        };
+        self.start_named(name, starting).await
+    }
+
+    async fn start_named(
+        &self,
+        name: String,
+        starting: impl Future<Output = Result<Part, StartError>>,
+    ) -> Result<Part, StartError> {
         {
             let mut state = self.state();
             if state.is_torn_down {
@@ -206,15 +247,19 @@ impl IsolationGroup {
             }
             state.names.push(name.clone());
         }
-        match process::ProcessPart::start(self, spec).await {
+        match starting.await {
             Ok(part) => {
-                let part = Part(Kind::Process(part));
-                let mut state = self.state();
-                if state.is_torn_down {
-                    // Nobody will wait for it; letting go of the last handle ends it.
+                let too_late = {
+                    let mut state = self.state();
+                    if !state.is_torn_down {
+                        state.parts.push(part.clone());
+                    }
+                    state.is_torn_down
+                };
+                if too_late {
+                    let _ = remove_part(&part, Instant::now()).await;
                     return Err(StartError::Gone { part: name });
                 }
-                state.parts.push(part.clone());
                 Ok(part)
             }
             Err(error) => {
@@ -292,6 +337,9 @@ impl IsolationGroup {
         for part in self.parts() {
             match &part.0 {
                 Kind::Process(part) => part.keep().await?,
+                // A container stays by itself.
+                #[cfg(feature = "docker")]
+                Kind::Container(_) => {}
             }
         }
         if let Some(network) = &self.inner.network {
@@ -316,8 +364,7 @@ impl IsolationGroup {
         let mut ends = tokio::task::JoinSet::new();
         for part in parts {
             ends.spawn(async move {
-                let Kind::Process(process) = &part.0;
-                let left = process.tear_down(deadline).await.err();
+                let left = remove_part(&part, deadline).await.err();
                 left.map(|error| format!("part `{}` ({error})", part.name()))
             });
         }
@@ -333,6 +380,8 @@ impl IsolationGroup {
         {
             what.push(format!("the network namespace ({error})"));
         }
+        #[cfg(feature = "docker")]
+        what.extend(self.inner.containers.remove().await);
         self.state().ports.clear();
         if what.is_empty() {
             let dir = self.inner.dir.clone();
@@ -351,6 +400,14 @@ impl IsolationGroup {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn remove_part(part: &Part, deadline: Instant) -> io::Result<()> {
+    match &part.0 {
+        Kind::Process(part) => part.tear_down(deadline).await,
+        #[cfg(feature = "docker")]
+        Kind::Container(part) => part.remove(deadline).await.map_err(io::Error::other),
     }
 }
 

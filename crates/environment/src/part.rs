@@ -1,5 +1,7 @@
 //! A part: one process tree (later: one container) of a test, described before it starts and handled while it runs.
 
+#[cfg(feature = "docker")]
+use crate::docker::{ContainerPart, ContainerPort, Engine};
 use crate::{
     exec::{ExecError, ExecOutput, ExecSpec},
     logs::Logs,
@@ -102,7 +104,7 @@ pub enum FileContent {
 pub struct ExitStatus {
     /// Exit code or signal.
     pub end: End,
-    /// Why seatrial ended it, when it did.
+    /// Why it was ended, where it did not end by itself.
     pub ended_by: Option<EndedBy>,
 }
 
@@ -122,13 +124,15 @@ pub enum End {
     Unknown,
 }
 
-/// seatrial's own reasons to end a part.
+/// Why a part was ended, where it did not end by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndedBy {
     /// It was asked to stop, kill or restart, or torn down.
     Stop,
     /// It wrote more logs than [`PartSpec::log_bytes_max`].
     LogLimit,
+    /// It used more memory than it may; the kernel ended it, not seatrial.
+    OutOfMemory,
 }
 
 impl ExitStatus {
@@ -171,6 +175,7 @@ impl fmt::Display for ExitStatus {
             End::Unknown => f.write_str("ended, nobody saw how")?,
         }
         match self.ended_by {
+            Some(EndedBy::OutOfMemory) => f.write_str(", because it used more memory than its limit"),
             Some(EndedBy::LogLimit) => f.write_str(", because it wrote more logs than its limit"),
             Some(EndedBy::Stop) | None => Ok(()),
         }
@@ -303,6 +308,9 @@ pub struct Part(pub(crate) Kind);
 pub(crate) enum Kind {
     /// As processes of this machine.
     Process(ProcessPart),
+    /// In a container.
+    #[cfg(feature = "docker")]
+    Container(ContainerPart),
 }
 
 impl Part {
@@ -311,6 +319,8 @@ impl Part {
     pub fn name(&self) -> &str {
         match &self.0 {
             Kind::Process(part) => part.name(),
+            #[cfg(feature = "docker")]
+            Kind::Container(part) => part.name(),
         }
     }
 
@@ -319,6 +329,8 @@ impl Part {
     pub fn working_dir(&self) -> &Path {
         match &self.0 {
             Kind::Process(part) => part.working_dir(),
+            #[cfg(feature = "docker")]
+            Kind::Container(_) => Path::new("/"),
         }
     }
 
@@ -327,6 +339,8 @@ impl Part {
     pub fn main_pid(&self) -> u32 {
         match &self.0 {
             Kind::Process(part) => part.main_pid(),
+            #[cfg(feature = "docker")]
+            Kind::Container(part) => part.main_pid(),
         }
     }
 
@@ -335,6 +349,8 @@ impl Part {
     pub fn pids(&self) -> Vec<u32> {
         match &self.0 {
             Kind::Process(part) => part.pids(),
+            #[cfg(feature = "docker")]
+            Kind::Container(part) => vec![part.main_pid()],
         }
     }
 
@@ -342,6 +358,8 @@ impl Part {
     pub async fn wait(&self) -> ExitStatus {
         match &self.0 {
             Kind::Process(part) => part.wait().await,
+            #[cfg(feature = "docker")]
+            Kind::Container(part) => part.wait().await,
         }
     }
 
@@ -350,6 +368,8 @@ impl Part {
     pub fn try_status(&self) -> Option<ExitStatus> {
         match &self.0 {
             Kind::Process(part) => part.try_status(),
+            #[cfg(feature = "docker")]
+            Kind::Container(part) => part.try_status(),
         }
     }
 
@@ -358,9 +378,11 @@ impl Part {
     /// # Errors
     ///
     /// When it is not running.
-    pub fn signal(&self, signal: Signal) -> Result<(), PartError> {
+    pub async fn signal(&self, signal: Signal) -> Result<(), PartError> {
         match &self.0 {
             Kind::Process(part) => part.signal(signal),
+            #[cfg(feature = "docker")]
+            Kind::Container(part) => part.signal(signal).await,
         }
     }
 
@@ -372,6 +394,8 @@ impl Part {
     pub async fn stop(&self) -> Result<ExitStatus, PartError> {
         match &self.0 {
             Kind::Process(part) => part.stop().await,
+            #[cfg(feature = "docker")]
+            Kind::Container(part) => part.stop().await,
         }
     }
 
@@ -383,6 +407,8 @@ impl Part {
     pub async fn kill(&self) -> Result<ExitStatus, PartError> {
         match &self.0 {
             Kind::Process(part) => part.kill().await,
+            #[cfg(feature = "docker")]
+            Kind::Container(part) => part.kill().await,
         }
     }
 
@@ -394,6 +420,8 @@ impl Part {
     pub async fn restart(&self) -> Result<(), StartError> {
         match &self.0 {
             Kind::Process(part) => part.restart().await,
+            #[cfg(feature = "docker")]
+            Kind::Container(part) => part.restart().await,
         }
     }
 
@@ -402,6 +430,8 @@ impl Part {
     pub fn usage(&self) -> Usage {
         match &self.0 {
             Kind::Process(part) => part.usage(),
+            #[cfg(feature = "docker")]
+            Kind::Container(part) => part.usage(),
         }
     }
 
@@ -414,6 +444,8 @@ impl Part {
     pub async fn exec(&self, spec: ExecSpec) -> Result<ExecOutput, ExecError> {
         match &self.0 {
             Kind::Process(part) => part.exec(spec).await,
+            #[cfg(feature = "docker")]
+            Kind::Container(part) => part.exec(spec).await,
         }
     }
 
@@ -422,6 +454,8 @@ impl Part {
     pub fn logs(&self) -> &Logs {
         match &self.0 {
             Kind::Process(part) => part.logs(),
+            #[cfg(feature = "docker")]
+            Kind::Container(part) => part.logs(),
         }
     }
 
@@ -433,6 +467,8 @@ impl Part {
     pub fn listening(&self, endpoint: &Endpoint) -> io::Result<Listening> {
         match &self.0 {
             Kind::Process(part) => part.listening(endpoint),
+            #[cfg(feature = "docker")]
+            Kind::Container(part) => part.listening(endpoint),
         }
     }
 
@@ -445,6 +481,58 @@ impl Part {
     pub async fn wait_listening(&self, endpoint: &Endpoint) -> io::Result<()> {
         match &self.0 {
             Kind::Process(part) => crate::sockets::wait(|| part.listening(endpoint)).await,
+            #[cfg(feature = "docker")]
+            Kind::Container(part) => crate::sockets::wait(|| part.listening(endpoint)).await,
+        }
+    }
+}
+
+#[cfg(feature = "docker")]
+impl Part {
+    /// The engine and the container's name there, for a part that runs in one.
+    #[must_use]
+    pub fn container(&self) -> Option<(&Engine, &str)> {
+        match &self.0 {
+            Kind::Process(_) => None,
+            Kind::Container(part) => Some((part.engine(), part.container())),
+        }
+    }
+
+    /// The port on this machine's loopback that leads to a port of its container. Another one after a restart.
+    #[must_use]
+    pub fn published(&self, port: ContainerPort) -> Option<u16> {
+        match &self.0 {
+            Kind::Process(_) => None,
+            Kind::Container(part) => part.published(port),
+        }
+    }
+
+    /// Its address in the group's network, for a part that runs in a container.
+    #[must_use]
+    pub fn address(&self) -> Option<std::net::IpAddr> {
+        match &self.0 {
+            Kind::Process(_) => None,
+            Kind::Container(part) => part.address(),
+        }
+    }
+}
+
+impl Part {
+    /// A file of it, at most so many bytes of that. A relative path is in its working directory. Needs nothing in an image.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such file, or it cannot be read.
+    pub async fn read_file(&self, path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+        match &self.0 {
+            Kind::Process(part) => {
+                let file = std::fs::File::open(part.working_dir().join(path))?;
+                let mut bytes = Vec::new();
+                io::Read::read_to_end(&mut io::Read::take(file, bytes_max as u64), &mut bytes)?;
+                Ok(bytes)
+            }
+            #[cfg(feature = "docker")]
+            Kind::Container(part) => part.read_file(path, bytes_max).await,
         }
     }
 }

@@ -112,6 +112,21 @@ pub fn listening(pids: &[u32], endpoint: &Endpoint, working_dir: &Path) -> io::R
     Ok(Listening::No)
 }
 
+/// Who listens at `endpoint` in the network namespace of a process, where all that is in it counts as its own.
+///
+/// # Errors
+///
+/// When the tables cannot be read.
+#[cfg(feature = "docker")]
+pub(crate) fn anybody_listening(pid: u32, endpoint: &Endpoint, working_dir: &Path) -> io::Result<Listening> {
+    let found = sockets(pid, endpoint, working_dir)?;
+    Ok(if found.is_empty() {
+        Listening::No
+    } else {
+        Listening::Yes { pid }
+    })
+}
+
 /// Waits until one of ours listens.
 pub(crate) async fn wait(look: impl Fn() -> io::Result<Listening>) -> io::Result<()> {
     let mut pause = POLL_FIRST;

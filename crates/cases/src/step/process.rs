@@ -116,6 +116,7 @@ pub(crate) fn signal(step: &SendSignal, context: &StepContext<'_>) -> Result<Out
         }
         None => part
             .signal(known(signal)?)
+            .await
             .map(|()| Output::none())
             .map_err(|error| Fault::errored(causes(&error))),
     }
@@ -138,7 +139,7 @@ pub(crate) async fn restart(step: &Restart, context: &StepContext<'_>) -> Result
     if let Some(signal) = &step.signal {
         let signal = known(signal.render(context.scope)?)?;
         // It may have ended by itself: then there is nothing to stop.
-        if part.try_status().is_none() && part.signal(signal).is_ok() {
+        if part.try_status().is_none() && part.signal(signal).await.is_ok() {
             let grace = Deadline::after(context.timeout);
             if grace.bound(part.wait()).await.is_err() {
                 let message = format!("`{}` did not end after {signal}", part.name());

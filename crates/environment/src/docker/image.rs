@@ -9,6 +9,7 @@ use super::{
     address::Surroundings,
     credentials::{self, CredentialError},
     engine::Engine,
+    part::words,
 };
 
 /// An image cannot be had.
@@ -48,6 +49,13 @@ pub enum ImageError {
 /// For which kind of machine an image is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform(String);
+
+impl Platform {
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 impl FromStr for Platform {
     type Err = ImageError;
@@ -93,8 +101,8 @@ pub async fn ensure_image(
         None => None,
     };
     let mut options = CreateImageOptionsBuilder::default().from_image(&with_tag(image));
-    if let Some(Platform(platform)) = platform {
-        options = options.platform(platform);
+    if let Some(platform) = platform {
+        options = options.platform(platform.as_str());
     }
     let mut pulling = engine
         .client
@@ -103,7 +111,7 @@ pub async fn ensure_image(
     while let Some(told) = pulling.next().await {
         let told = told.map_err(|error| ImageError::Pull {
             image: image.to_owned(),
-            reason: words_of(error),
+            reason: words(error),
         })?;
         let detail = told.progress_detail.unwrap_or_default();
         if let (Some(layer), Some(current), Some(total)) = (told.id, detail.current, detail.total) {
@@ -130,15 +138,6 @@ impl Layers {
             mebibytes(total),
             self.0.len()
         )
-    }
-}
-
-/// What the registry said, without what the client library puts around it.
-fn words_of(error: Error) -> String {
-    match error {
-        Error::DockerResponseServerError { message, .. } => message,
-        Error::DockerStreamError { error } => error,
-        other => other.to_string(),
     }
 }
 

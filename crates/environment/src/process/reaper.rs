@@ -31,7 +31,10 @@ const SESSION_POLL: Duration = Duration::from_millis(5);
 /// The reapers of all that this crate creates, in the order of reaping.
 #[must_use]
 pub fn reapers() -> Reapers {
-    Reapers::new()
+    let reapers = Reapers::new();
+    #[cfg(feature = "docker")]
+    let reapers = crate::docker::add_reapers(reapers);
+    reapers
         .with(TreeReaper { kind: PROCESS_TREE })
         .with(TreeReaper { kind: NETWORK })
         .with(DirectoryReaper)
