@@ -44,27 +44,29 @@ macro_rules! declare {
 
         impl $name {
             /// The table that the decoder, the schema and the reference are made from.
-            $visibility fn info() -> $crate::decode::StructInfo {
-                $crate::decode::StructInfo {
-                    name: stringify!($name),
-                    doc: $crate::declare::documentation(&[$($doc),*]),
-                    fields: vec![$( $crate::decode::FieldInfo {
-                        key: $crate::declare::declare!(@key $field $($key)?),
-                        aliases: &[$($($alias),+)?],
-                        doc: $crate::declare::documentation(&[$($field_doc),*]),
-                        presence: $crate::declare::declare!(@presence $presence),
-                        shape: <$type as $crate::decode::Decode>::shape(),
-                    } ),*],
-                    short: $crate::declare::declare!(@short $($short)?),
-                }
+            $visibility fn info() -> &'static $crate::decode::StructInfo {
+                static INFO: std::sync::LazyLock<$crate::decode::StructInfo> =
+                    std::sync::LazyLock::new(|| $crate::decode::StructInfo {
+                        name: stringify!($name),
+                        doc: $crate::declare::documentation(&[$($doc),*]),
+                        fields: vec![$( $crate::decode::FieldInfo {
+                            key: $crate::declare::declare!(@key $field $($key)?),
+                            aliases: &[$($($alias),+)?],
+                            doc: $crate::declare::documentation(&[$($field_doc),*]),
+                            presence: $crate::declare::declare!(@presence $presence),
+                            shape: <$type as $crate::decode::Decode>::shape(),
+                        } ),*],
+                        short: $crate::declare::declare!(@short [$($field $($key)?),*] $($short)?),
+                    });
+                &INFO
             }
         }
 
         impl $crate::decode::Decode for $name {
             fn decode(node: &$crate::node::Node, decoder: &mut $crate::decode::Decoder) -> Option<Self> {
-                static INFO: std::sync::LazyLock<$crate::decode::StructInfo> = std::sync::LazyLock::new($name::info);
-                let fields = decoder.fields(node, &INFO)?;
-                let mut infos = INFO.fields.iter();
+                let info = Self::info();
+                let fields = decoder.fields(node, info)?;
+                let mut infos = info.fields.iter();
                 $( let $field = $crate::declare::declare!(@take $presence, fields, infos, decoder); )*
                 let decoded = Self { $( $field: $field?, )* };
                 $( $check(&decoded, node, decoder); )?
@@ -86,8 +88,13 @@ macro_rules! declare {
     (@presence optional) => { $crate::decode::Presence::Optional };
     (@presence $default:literal) => { $crate::decode::Presence::Default($default) };
 
-    (@short) => { None };
-    (@short $short:ident) => { Some(stringify!($short)) };
+    (@short [$($fields:tt)*]) => { None };
+    (@short [$($field:ident $($key:literal)?),*] $short:ident) => {
+        $crate::declare::key_of(
+            &[$((stringify!($field), $crate::declare::declare!(@key $field $($key)?))),*],
+            stringify!($short),
+        )
+    };
 
     (@take required, $fields:ident, $infos:ident, $decoder:ident) => {
         $infos.next().and_then(|info| $fields.required(info, $decoder))
@@ -173,6 +180,11 @@ pub(crate) fn default_of<T: Scalar>(info: &StructInfo, key: &str) -> Option<T> {
         Presence::Default(text) => T::parse(text).ok(),
         Presence::Required | Presence::Optional => None,
     }
+}
+
+/// The key of a field.
+pub(crate) fn key_of(keys: &[(&str, &'static str)], field: &str) -> Option<&'static str> {
+    keys.iter().find(|(name, _)| *name == field).map(|(_, key)| *key)
 }
 
 /// Doc comment lines as one text.

@@ -84,7 +84,7 @@ pub enum Shape {
     /// One of several.
     OneOf(Vec<Shape>),
     /// A declared structure.
-    Struct(fn() -> StructInfo),
+    Struct(fn() -> &'static StructInfo),
     /// A procedure: a list of steps.
     Steps,
 }
@@ -99,6 +99,13 @@ pub struct StructInfo {
     pub fields: Vec<FieldInfo>,
     /// The field that a value which is no mapping stands for.
     pub short: Option<&'static str>,
+}
+
+impl StructInfo {
+    /// The field that a value which is no mapping stands for.
+    pub fn short_field(&self) -> Option<&FieldInfo> {
+        self.fields.iter().find(|field| Some(field.key) == self.short)
+    }
 }
 
 /// A field of a declared structure.

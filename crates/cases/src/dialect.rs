@@ -4,12 +4,10 @@
 //! under another name. What only their own target can serve is known by name: a suite that defines a step of that name
 //! serves it, else the case is skipped and says which step it was.
 
-use std::sync::Arc;
-
-use crate::node::{Entry, Node};
+use crate::node::{Entry, Node, Value};
 
 /// Steps that are known by name only.
-pub const UNSERVED: &[&str] = &[
+pub(crate) const UNSERVED: &[&str] = &[
     "adp_cli",
     "adp_config_key_equals",
     "core_agent_cli",
@@ -22,30 +20,59 @@ pub const UNSERVED: &[&str] = &[
 
 /// Environment variables with this prefix are commands, run in the target; what they print is the placeholder of the
 /// variable's name.
-pub const DYNAMIC_PREFIX: &str = "PANORAMIC_DYNAMIC_";
+pub(crate) const DYNAMIC_PREFIX: &str = "PANORAMIC_DYNAMIC_";
 
-/// A step of a dialect in the vocabulary's words. A name that no dialect knows is returned as it is.
+/// A step of a dialect in the vocabulary's words. What no dialect knows is returned as it is.
 pub(crate) fn translate(name: &str, mut entries: Vec<Entry>) -> (String, Vec<Entry>) {
-    let name = match name {
-        // The exit of the target itself, however its supervisor reports it.
-        "adp_exits_with" => "exits",
+    let has = |entries: &[Entry], keys: &[&str]| entries.iter().any(|entry| keys.contains(&&*entry.key));
+    match name {
         "dogstatsd_send" => {
-            let first = entries
-                .first()
-                .map_or_else(Default::default, |entry| entry.key_span);
-            if entries
-                .iter()
-                .all(|entry| !matches!(&*entry.key, "protocol" | "to"))
-            {
+            if !has(&entries, &["protocol", "to"]) {
+                let span = entries
+                    .first()
+                    .map_or_else(Default::default, |entry| entry.key_span);
                 entries.push(Entry {
-                    key: Arc::from("protocol"),
-                    key_span: first,
-                    node: Node::scalar("udp", first),
+                    key: "protocol".into(),
+                    key_span: span,
+                    node: Node::scalar("udp", span),
                 });
             }
-            "send"
+            ("send".to_owned(), entries)
         }
-        other => other,
+        // There, `body` is what is answered; here, what is sent.
+        "http_check" if !has(&entries, &["method"]) => {
+            let entries = entries.into_iter().flat_map(expected_body).collect();
+            (name.to_owned(), entries)
+        }
+        _ => (name.to_owned(), entries),
+    }
+}
+
+/// `body: {equal: OK}` as the vocabulary says it.
+fn expected_body(entry: Entry) -> Vec<Entry> {
+    let Value::Mapping(rules) = &entry.node.value else {
+        return vec![entry];
     };
-    (name.to_owned(), entries)
+    let known = |rule: &Entry| matches!(&*rule.key, "equal" | "contains" | "matches" | "regex");
+    if &*entry.key != "body" || rules.is_empty() || !rules.iter().all(known) {
+        return vec![entry];
+    }
+    rules
+        .iter()
+        .map(|rule| {
+            let (key, node) = match (&*rule.key, rule.node.text()) {
+                ("equal", Some(text)) => {
+                    let pattern = format!(r"\A{}\z", regex::escape(text));
+                    ("body_regex", Node::scalar(&pattern, rule.node.span))
+                }
+                ("contains", _) => ("body_contains", rule.node.clone()),
+                _ => ("body_regex", rule.node.clone()),
+            };
+            Entry {
+                key: key.into(),
+                key_span: rule.key_span,
+                node,
+            }
+        })
+        .collect()
 }

@@ -14,7 +14,7 @@ use indexmap::IndexMap;
 
 use crate::{
     declare::declare,
-    decode::{Decode, Decoder, Located, Presence, Scalar, Shape, TemplateUse, suggestion},
+    decode::{Decode, Decoder, Located, Scalar, StructInfo, TemplateUse, suggestion},
     dialect,
     file::suite::{Parameter, ParameterType, StepDefinition},
     json_path::JsonPath,
@@ -207,7 +207,11 @@ impl<'a> Procedures<'a> {
         };
         let (kind, text) = match written.meaning {
             Meaning::Step(info) => {
-                let text = label(info.name, (info.info)().short, &parameters_node, &written.label);
+                let text = label(
+                    info.name,
+                    short_value((info.info)(), &parameters_node),
+                    &written.label,
+                );
                 let kind = StepKind::decode(info.name, &parameters_node, decoder);
                 if let Some(kind) = &kind {
                     if speaks_of_part(kind) && part.is_none() {
@@ -224,12 +228,11 @@ impl<'a> Procedures<'a> {
                 (kind, "parallel".to_owned())
             }
             Meaning::Defined(definition) => {
-                let text = label(
-                    &definition.name,
-                    definition.short.as_deref(),
-                    &parameters_node,
-                    &written.label,
-                );
+                let short = definition
+                    .short
+                    .as_deref()
+                    .and_then(|short| parameters_node.get(short));
+                let text = label(&definition.name, short, &written.label);
                 let kind = self.defined(&definition, &parameters_node, around.as_ref(), decoder);
                 (kind, text)
             }
@@ -766,10 +769,18 @@ fn identify(
     })
 }
 
+/// The parameter that matters most, by whichever of its names.
+fn short_value<'n>(info: &StructInfo, parameters: &'n Node) -> Option<&'n Node> {
+    let field = info.short_field()?;
+    std::iter::once(&field.key)
+        .chain(field.aliases)
+        .find_map(|key| parameters.get(key))
+}
+
 /// A step's name on screen: `log_contains ready`, `http_check http://127.0.0.1:{{ port.http }}/health`.
-fn label(name: &str, short: Option<&str>, parameters: &Node, written: &Option<String>) -> String {
+fn label(name: &str, short: Option<&Node>, written: &Option<String>) -> String {
     const CHARS_MAX: usize = 60;
-    let from_short = || match &short.and_then(|short| parameters.get(short))?.value {
+    let from_short = || match &short?.value {
         Value::Scalar { text, .. } => Some(text.to_string()),
         Value::Sequence(items) => Some(
             items
@@ -862,15 +873,4 @@ fn saves(node: &Node, name: &str) -> bool {
         Value::Sequence(items) => items.iter().any(|item| saves(item, name)),
         Value::Scalar { .. } => false,
     }
-}
-
-/// The options of every step, for the schema and the reference.
-pub(crate) fn options_shape() -> Shape {
-    debug_assert!(
-        StepOptions::info()
-            .fields
-            .iter()
-            .all(|field| field.presence == Presence::Optional)
-    );
-    StepOptions::shape()
 }

@@ -686,7 +686,7 @@ pub struct StepInfo {
     /// Names that other tools' files have for it.
     pub aliases: &'static [&'static str],
     /// Its parameters.
-    pub info: fn() -> StructInfo,
+    pub info: fn() -> &'static StructInfo,
     /// Its timeout where none is given; `None` for a step that says itself how long it takes.
     pub timeout: Option<&'static str>,
     /// What `save:` can name besides JSON paths: each output, and what it is.
@@ -745,13 +745,13 @@ macro_rules! vocabulary {
 
 vocabulary! {
     ProcessStableFor = "process_stable_for", timeout None, outputs [];
-    Exits = "exits" also "exit" | "exits_with" | "process_exits_with", timeout Some("30s"), outputs ["code": "the exit code", "signal": "the signal's name"];
+    Exits = "exits" also "exit" | "process_exits" | "adp_exits_with", timeout Some("30s"), outputs ["code": "the exit code", "signal": "the signal's name"];
     PortListening = "port_listening", timeout Some("30s"), outputs [];
     LogContains = "log_contains", timeout Some("30s"), outputs ["line": "the first line that matched", "match": "what the pattern matched", "match.NAME": "a group of the regular expression, by name or number"];
     LogNotContains = "log_not_contains", timeout None, outputs [];
     HttpCheck = "http_check" also "health_check", timeout Some("30s"), outputs ["body": "the body", "status": "the status", "header.NAME": "a header"];
     FileContains = "file_contains", timeout Some("30s"), outputs ["content": "the file's text", "match": "what the pattern matched", "match.NAME": "a group of the regular expression, by name or number"];
-    Exec = "exec" also "target_exec", timeout Some("30s"), outputs ["stdout": "its standard output", "stderr": "its standard error", "code": "its exit code"];
+    Exec = "exec" also "target_exec" | "container_exec", timeout Some("30s"), outputs ["stdout": "its standard output", "stderr": "its standard error", "code": "its exit code"];
     Send = "send", timeout Some("10s"), outputs ["reply": "what was answered"];
     SendSignal = "signal", timeout Some("10s"), outputs [];
     Restart = "restart", timeout Some("60s"), outputs [];

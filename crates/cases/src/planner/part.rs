@@ -3,14 +3,13 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::LazyLock,
 };
 
 use indexmap::IndexMap;
 
 use crate::{
     declare::default_of,
-    decode::{Decoder, Located, StructInfo, suggestion},
+    decode::{Decoder, Located, suggestion},
     dialect,
     file::{
         part::{Container, FileEntry, Isolation, Part},
@@ -190,8 +189,7 @@ pub(crate) fn plan(
     missing: Missing,
     decoder: &mut Decoder,
 ) -> PartPlan {
-    static INFO: LazyLock<StructInfo> = LazyLock::new(Part::info);
-    let info = &*INFO;
+    let info = Part::info();
     let part = &draft.part;
     let mut env = match defaults {
         Some(defaults) => merged(&defaults.env, &part.env),
