@@ -1,6 +1,7 @@
-//! Plays a run of tests that only pretend, to look at the reporters: `play [tui|text|json] [COUNT]`.
+//! Plays a run of tests that only pretend, to look at the reporters: `play [tui|text|json|all] [COUNT]`.
 //!
-//! With a count it runs so many tests that do nothing, to see a burst.
+//! With a count it runs so many tests that do nothing, to see a burst. `all` is text, and a record and a JUnit file
+//! in a directory of their own among the temporary ones.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -9,7 +10,8 @@ use seatrial_engine::{
     TestError, TestResult, TestSpec,
 };
 use seatrial_report::{
-    Color, JsonReporter, TextOptions, TextReporter, TuiReporter, Verbosity, restore_terminal,
+    Color, JsonReporter, JunitReporter, RecordWriter, TextOptions, TextReporter, TuiReporter, Verbosity,
+    restore_terminal,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -152,10 +154,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         color: Color::Always,
         verbosity: Verbosity::Normal,
     };
+    let run_dir = settings.run_dir.join(&settings.run_id);
     let mut runner = Runner::new(settings);
     match format.as_str() {
         "text" => {
             runner = runner.with_reporter(Box::new(TextReporter::new(io::stdout(), TextOptions::default())))
+        }
+        "all" => {
+            runner = runner
+                .with_reporter(Box::new(TextReporter::new(io::stdout(), TextOptions::default())))
+                .with_reporter(Box::new(RecordWriter::create(&run_dir)?))
+                .with_reporter(Box::new(JunitReporter::new(run_dir.join("junit.xml"))));
         }
         "json" => runner = runner.with_reporter(Box::new(JsonReporter::new(io::stdout()))),
         _ => {
