@@ -352,7 +352,7 @@ pub trait Reporter: Send {
     /// When it cannot go on reporting.
     fn event(&mut self, event: &Event) -> Result<(), ReportError>;
 
-    /// Called when no further event is waiting: what is buffered should go out now.
+    /// Called soon after events, a few milliseconds at most: what is buffered should go out now.
     ///
     /// # Errors
     /// When it cannot go on reporting.

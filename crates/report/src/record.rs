@@ -1,7 +1,7 @@
 //! The record of a run, `record.jsonl`: written as it happens, read back as the same events.
 //!
-//! Lines go to the file whenever no further event waits. They are not synced: what a SIGKILL leaves is whole but
-//! for the last batch, and a machine that loses power loses more than a test record. While a run goes on its
+//! Lines go to the file within milliseconds. They are not synced: what a SIGKILL leaves is whole but for the last
+//! of them, and a machine that loses power loses more than a test record. While a run goes on its
 //! record is locked; the kernel lifts the lock with the process, so nothing has to be guessed about a run that
 //! did not end well.
 

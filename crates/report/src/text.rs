@@ -1,8 +1,8 @@
 //! Lines of text, one per passing test, everything about those that did not pass.
 //!
 //! [`Lines`] makes the text and knows no terminal; [`TextReporter`] sends it somewhere, and so does the
-//! terminal's reporter, which keeps its live lines below. Text is gathered and written when no further event
-//! waits: ten thousand tests are some hundred writes, and a person sees each line at once.
+//! terminal's reporter, which keeps its live lines below. Text is gathered for some milliseconds:
+//! ten thousand tests are a hundred writes, and a person sees each line at once.
 
 use std::{collections::HashMap, io::Write, sync::Arc, time::Duration};
 

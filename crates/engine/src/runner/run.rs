@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use tokio::{
     sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +25,10 @@ use crate::{
 
 /// How many inputs are taken at once before the reporters hear of them.
 const BATCH_MAX: usize = 256;
+
+/// How long after an event the reporters are told to let it out. Too short for anybody to notice, long enough for
+/// a thousand short tests to share one write.
+const FLUSH_AFTER: Duration = Duration::from_millis(2);
 
 /// Runs tests.
 pub struct Runner {
@@ -97,6 +101,7 @@ impl Runner {
             reporters,
             masker: Masker::new(&settings.secrets),
             start,
+            untold_since: None,
             internal_error: false,
         };
         let journal = journal.unwrap_or_else(|| Journal::create(&settings.state_dir, &settings.run_id));
@@ -131,11 +136,10 @@ impl Runner {
             if dispatcher.is_over() {
                 break;
             }
-            if received.is_empty() {
-                reporters.flush();
-            }
+            let flush_at = reporters.untold_since.map(|since| since + FLUSH_AFTER);
             tokio::select! {
                 biased;
+                () = sleep_until(flush_at.unwrap_or(start)), if flush_at.is_some() => reporters.flush(),
                 control = controls.recv(), if controlled => match control {
                     Some(control) => dispatcher.handle(Input::Control(control), start.elapsed()),
                     None => controlled = false,
@@ -187,6 +191,8 @@ struct Reporters {
     reporters: Vec<Box<dyn Reporter>>,
     masker: Masker,
     start: Instant,
+    /// Since when there is something to flush.
+    untold_since: Option<Instant>,
     internal_error: bool,
 }
 
@@ -199,10 +205,12 @@ impl Reporters {
             elapsed: self.start.elapsed(),
             kind,
         };
+        self.untold_since.get_or_insert_with(Instant::now);
         self.each(|reporter| reporter.event(&event));
     }
 
     fn flush(&mut self) {
+        self.untold_since = None;
         self.each(|reporter| reporter.flush());
     }
 
