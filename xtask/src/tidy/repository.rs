@@ -155,7 +155,7 @@ impl RustFile {
         }
     }
 
-    /// Whether a comment stands on the line or directly above it, or above the statement that it continues.
+    /// Whether a comment stands on the line, directly above it, or above the statement or the loop that it is in.
     pub(super) fn has_comment_at(&self, line: usize) -> bool {
         let is_plain = |at: usize| {
             let comment = &self.masked.comments[at];
@@ -169,8 +169,9 @@ impl RustFile {
             if is_plain(above) {
                 return true;
             }
+            let opens_function = code.ends_with('{') && code.contains("fn ");
             // The line above is finished: what stands above that belongs to something else.
-            if code.is_empty() || code.ends_with([';', '}', '{']) {
+            if code.is_empty() || code.ends_with([';', '}']) || opens_function {
                 return false;
             }
         }

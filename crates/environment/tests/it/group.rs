@@ -66,6 +66,7 @@ async fn dropping_it_kills_too() {
     let group_dir = group.dir().to_owned();
     let id = group.id().to_owned();
     drop((part, group));
+    // Orphans end without a word to anybody here.
     soon(async {
         while pids.iter().any(|pid| alive(*pid)) {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -167,6 +167,7 @@ impl Run {
                     self.has_journal()
                 );
             }
+            // Orphans end without a word to anybody here.
             thread::sleep(Duration::from_millis(5));
         }
     }
