@@ -24,7 +24,7 @@ pub(crate) fn execute<'a>(
         StepKind::FileContains(step) => Box::pin(file::contains(step, context)),
         StepKind::Exec(step) => Box::pin(exec::exec(step, context)),
         StepKind::Send(step) => Box::pin(send::send(step, context)),
-        StepKind::SendSignal(step) => Box::pin(async { process::signal(step, context) }),
+        StepKind::SendSignal(step) => Box::pin(process::signal(step, context)),
         StepKind::Restart(step) => Box::pin(process::restart(step, context)),
         StepKind::WriteFile(step) => Box::pin(file::write(step, context)),
         StepKind::Sleep(step) => Box::pin(sleep::sleep(step, context)),

@@ -102,7 +102,7 @@ fn output(status: ExitStatus) -> Output {
 /// # Errors
 ///
 /// When it is not running.
-pub(crate) fn signal(step: &SendSignal, context: &StepContext<'_>) -> Result<Output, Fault> {
+pub(crate) async fn signal(step: &SendSignal, context: &StepContext<'_>) -> Result<Output, Fault> {
     let part = context.part()?;
     let signal = step.signal.render(context.scope)?;
     match part.try_status() {
