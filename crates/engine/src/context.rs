@@ -238,6 +238,14 @@ impl TestContext {
         });
     }
 
+    /// Says that the test has passed and now only takes down what it started: its slots go to the next test meanwhile.
+    pub fn passed(&self) {
+        // The runner has gone only when the run is over.
+        let _ = self.inner.shared.inputs.send(Input::BodyPassed {
+            test: self.inner.index,
+        });
+    }
+
     /// Whether what this attempt started should be left standing, given how its body ended.
     pub fn should_keep(&self, result: &TestResult) -> bool {
         use crate::settings::Keep;

@@ -45,6 +45,9 @@ impl CaseTest {
         if context.should_keep(&result) {
             self.keep(context, &group).await;
         } else {
+            if result.is_ok() {
+                context.passed();
+            }
             take_down(&stage, &group).await;
         }
         for part in parts {

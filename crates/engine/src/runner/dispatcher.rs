@@ -76,6 +76,8 @@ pub(super) struct Dispatcher<'a> {
     fixture_queue: VecDeque<usize>,
     fixtures_building: usize,
     slots_free: usize,
+    /// Tests that have given back their slots and are not done.
+    taking_down: usize,
     not_done: usize,
     bad: usize,
     stopping: Option<StopReason>,
@@ -104,6 +106,8 @@ struct Running {
     attempt_began: Duration,
     token: CancellationToken,
     last_failure: Option<Arc<Failure>>,
+    /// It has given them back before its end where it only takes down any more.
+    holds_slots: bool,
 }
 
 #[derive(Clone)]
@@ -170,6 +174,7 @@ impl<'a> Dispatcher<'a> {
             fixture_queue: VecDeque::new(),
             fixtures_building: 0,
             slots_free: settings.slots.max(1),
+            taking_down: 0,
             not_done: plan.tests.len(),
             bad: 0,
             stopping: None,
@@ -210,6 +215,7 @@ impl<'a> Dispatcher<'a> {
             }
             Input::FixtureBuilt { fixture, result } => self.fixture_built(fixture, result),
             Input::FixtureStopped { fixture } => self.fixture_stopped(fixture),
+            Input::BodyPassed { test } => self.body_passed(test),
             Input::AttemptEnded { test, end } => self.attempt_ended(test, end),
             Input::Breakpoint {
                 test,
@@ -566,7 +572,8 @@ impl<'a> Dispatcher<'a> {
             && let Some((group, index)) = self.next_ready()
         {
             let slots = self.slots_of(index);
-            if slots > self.slots_free {
+            let disturbed = self.planned(index).weight == Weight::Alone && self.taking_down > 0;
+            if slots > self.slots_free || disturbed {
                 break;
             }
             self.slots_free -= slots;
@@ -616,6 +623,7 @@ impl<'a> Dispatcher<'a> {
             attempt_began: self.now,
             token: token.clone(),
             last_failure,
+            holds_slots: true,
         });
         let fixtures = self.made(&self.planned(index).fixtures);
         self.events.push(EventKind::TestStarted { test: index, attempt });
@@ -634,7 +642,8 @@ impl<'a> Dispatcher<'a> {
             return;
         };
         let retries = self.planned(index).retries.unwrap_or(self.settings.retries);
-        if end.verdict.is_bad() && running.attempt <= retries && self.stopping.is_none() {
+        let may_retry = running.attempt <= retries && running.holds_slots && self.stopping.is_none();
+        if end.verdict.is_bad() && may_retry {
             let failure = end.failure.unwrap_or_default();
             self.events.push(EventKind::AttemptFailed {
                 test: index,
@@ -647,12 +656,10 @@ impl<'a> Dispatcher<'a> {
             let attempt = running.attempt + 1;
             return self.start_attempt(index, attempt, Some(running));
         }
-        self.slots_free += self.slots_of(index);
-        let plan = self.plan;
-        if let Some(group) = plan.tests[position].test_group.as_deref()
-            && let Some(count) = self.group_running.get_mut(group)
-        {
-            *count -= 1;
+        if running.holds_slots {
+            self.give_back_slots(index);
+        } else {
+            self.taking_down -= 1;
         }
         let flaky = end.verdict == Verdict::Passed && running.attempt > 1;
         self.finish(TestOutcome {
@@ -664,6 +671,31 @@ impl<'a> Dispatcher<'a> {
             took: self.now.saturating_sub(running.began),
             log_dir: end.log_dir,
         });
+    }
+
+    /// Lets others run while a test that has passed takes down what it started. Not more of them than there are slots, or
+    /// quick tests would pile up slow ends; and not one that runs alone.
+    fn body_passed(&mut self, index: TestIndex) {
+        let alone = self.planned(index).weight == Weight::Alone;
+        let room = self.taking_down < self.settings.slots.max(1);
+        if let TestState::Running(running) = &mut self.tests[position_of(index)]
+            && running.holds_slots
+            && room
+            && !alone
+        {
+            running.holds_slots = false;
+            self.taking_down += 1;
+            self.give_back_slots(index);
+        }
+    }
+
+    fn give_back_slots(&mut self, index: TestIndex) {
+        self.slots_free += self.slots_of(index);
+        if let Some(group) = self.planned(index).test_group.as_deref()
+            && let Some(count) = self.group_running.get_mut(group)
+        {
+            *count -= 1;
+        }
     }
 
     fn finish_unstarted(

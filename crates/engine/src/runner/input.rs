@@ -43,6 +43,8 @@ pub(crate) enum Input {
     },
     /// A fixture has been torn down, or what is left of it reaped.
     FixtureStopped { fixture: usize },
+    /// A test has passed, and only takes down what it started.
+    BodyPassed { test: TestIndex },
     /// An attempt is over, and nothing of it is left.
     AttemptEnded { test: TestIndex, end: AttemptEnd },
     /// A test stands at a breakpoint.
