@@ -324,7 +324,7 @@ impl Observed {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
     fn every_run_ends_with_one_verdict_a_test_and_nothing_left(world in world()) {
