@@ -1,0 +1,10 @@
+//! The kinds that every Kubernetes has: a table of facts, and what some of them do when they are written.
+
+mod facts;
+mod writes;
+
+pub(crate) use facts::resources;
+pub(crate) use writes::{
+    delete_returns_object, faults, goes_with_finalizers, grace_s, prepare_create, prepare_delete,
+    prepare_update,
+};
