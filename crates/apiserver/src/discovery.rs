@@ -223,7 +223,9 @@ fn resource_value(resource: &Resource) -> Value {
     out.insert("kind".into(), resource.kind.clone().into());
     out.insert("verbs".into(), resource.verbs.clone().into());
     names(resource, &mut out);
-    out.insert("storageVersionHash".into(), resource.storage_hash.clone().into());
+    if !resource.storage_hash.is_empty() {
+        out.insert("storageVersionHash".into(), resource.storage_hash.clone().into());
+    }
     Value::Object(out)
 }
 

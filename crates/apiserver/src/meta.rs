@@ -562,9 +562,8 @@ pub(crate) fn update_faults(new: &Value, old: &Value, path: &str) -> Vec<FieldEr
         let value = get(new);
         if value != get(old) {
             let shown = match (&value, key) {
-                (Value::Null, "creationTimestamp") => "null".to_owned(),
                 (Value::Null, _) => "null".to_owned(),
-                (Value::String(text), _) => quote(text),
+                (Value::String(text), _) => text.clone(),
                 (other, _) => other.to_string(),
             };
             out.push(FieldError::invalid(field(key), shown, "field is immutable"));
@@ -576,7 +575,7 @@ pub(crate) fn update_faults(new: &Value, old: &Value, path: &str) -> Vec<FieldEr
 
 /// Finalizers that upstream warns about.
 pub(crate) fn finalizer_warnings(object: &Value) -> Vec<String> {
-    let known = ["orphan", "foregroundDeletion"];
+    let known = ["orphan", "foregroundDeletion", "kubernetes"];
     let odd = object
         .finalizers()
         .into_iter()

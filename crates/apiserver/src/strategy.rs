@@ -141,8 +141,8 @@ pub(crate) fn prepare_update(new: &mut Value, old: &Value, part: Subresource, re
         _ if resource.status => set(new, "status", old.get("status").cloned()),
         _ => {}
     }
-    if resource.origin == Origin::Definition {
-        crd::prepare_update(new, old);
+    if resource.origin == Origin::Definition && part != Subresource::Status {
+        crd::prepare_update(new);
     }
     if resource.origin == Origin::BuiltIn && part != Subresource::Status {
         builtin::prepare_update(new, old, resource);
@@ -178,7 +178,7 @@ pub(crate) fn validate_create(call: &Call, object: &Value) -> (Vec<FieldError>, 
                 return (faults, Vec::new());
             }
             let mut faults = meta::create_faults(object, "metadata", resource.name_rule, resource.namespaced);
-            let warnings = custom_faults(object, None, resource, &mut faults);
+            let warnings = custom_faults(object, None, main_part(resource), resource, &mut faults);
             (faults, warnings)
         }
         Origin::Definition => {
@@ -210,7 +210,9 @@ pub(crate) fn validate_update(
                 return (types, Vec::new());
             }
             faults.extend(meta::update_faults(new, old, "metadata"));
-            let warnings = custom_faults(new, Some(old), resource, &mut faults);
+            // Labels and their like are looked at once more by upstream.
+            faults.extend(meta::embedded_faults(new, "metadata"));
+            let warnings = custom_faults(new, Some(old), part, resource, &mut faults);
             (faults, warnings)
         }
         Origin::Definition => {
@@ -233,6 +235,7 @@ pub(crate) fn validate_update(
 fn custom_faults(
     new: &Value,
     old: Option<&Value>,
+    part: Subresource,
     resource: &Resource,
     out: &mut Vec<FieldError>,
 ) -> Vec<String> {
@@ -244,7 +247,17 @@ fn custom_faults(
     if let Value::Object(map) = &mut body {
         map.shift_remove("metadata");
     }
-    schema::check(&body, schema, "", &mut faults);
+    match (part, schema.properties.get("status"), new.get("status")) {
+        (Subresource::Status, Some(schema), Some(status)) => {
+            // The texts then name the field from the status on, the field itself is named in full.
+            schema::check(status, schema, "", &mut faults);
+            for fault in &mut faults {
+                fault.field = if fault.field.is_empty() { "status".to_owned() } else { format!("status.{}", fault.field) };
+            }
+        }
+        (Subresource::Status, ..) => {}
+        _ => schema::check(&body, schema, "", &mut faults),
+    }
     if let Some(old) = old {
         faults.retain(|fault| !is_unchanged(&fault.field, new, old));
     }

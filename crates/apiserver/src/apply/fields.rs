@@ -112,6 +112,21 @@ impl FieldSet {
             .filter(|below| !below.is_empty())
     }
 
+    /// Makes one path no member; what lies below it stays.
+    pub(crate) fn unmember(&mut self, path: &[&str]) {
+        let [first, rest @ ..] = path else { return };
+        let element = Element::Field((*first).to_owned());
+        let Some(node) = self.nodes.get_mut(&element) else { return };
+        if rest.is_empty() {
+            node.member = false;
+        } else {
+            node.below.unmember(rest);
+        }
+        if !node.member && node.below.is_empty() {
+            self.nodes.remove(&element);
+        }
+    }
+
     /// Removes one path and all below it.
     pub(crate) fn remove_path(&mut self, path: &[&str]) {
         let [first, rest @ ..] = path else { return };
@@ -124,12 +139,6 @@ impl FieldSet {
                 self.nodes.remove(&element);
             }
         }
-    }
-
-    /// Keeps only what lies below one field (and that field).
-    pub(crate) fn keep_only(&mut self, field: &str) {
-        self.nodes
-            .retain(|element, _| matches!(element, Element::Field(name) if name == field));
     }
 
     fn combine(&self, other: &Self, keep: fn(bool, bool) -> bool) -> Self {
@@ -163,25 +172,6 @@ impl FieldSet {
 
     pub(crate) fn difference(&self, other: &Self) -> Self {
         self.combine(other, |a, b| a && !b)
-    }
-
-    /// Removes each member of `other` with all that lies below it.
-    pub(crate) fn recursive_difference(&self, other: &Self) -> Self {
-        let mut out = Self::default();
-        for (element, node) in &self.nodes {
-            let kept = match other.nodes.get(element) {
-                Some(gone) if gone.member => continue,
-                Some(gone) => Node {
-                    member: node.member,
-                    below: node.below.recursive_difference(&gone.below),
-                },
-                None => node.clone(),
-            };
-            if kept.member || !kept.below.is_empty() {
-                out.nodes.insert(element.clone(), kept);
-            }
-        }
-        out
     }
 
     /// Upstream's `EnsureNamedFieldsAreMembers`: fields that the schema names are members if anything below them is.
@@ -319,7 +309,6 @@ mod tests {
             a.union(&b),
             set(r#"{"f:a":{".":{},"f:b":{},"f:c":{}},"f:d":{},"f:e":{}}"#)
         );
-        assert_eq!(a.recursive_difference(&b), set(r#"{"f:d":{}}"#));
         assert!(a.difference(&a).is_empty());
     }
 }

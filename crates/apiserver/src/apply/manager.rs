@@ -22,7 +22,8 @@ use crate::{
 const UPDATERS_MAX: usize = 10;
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
 
-const STRIPPED: [&[&str]; 11] = [
+const STRIPPED: [&[&str]; 12] = [
+    &["metadata"],
     &["apiVersion"],
     &["kind"],
     &["metadata", "name"],
@@ -209,7 +210,7 @@ impl FieldManager<'_> {
     fn ignore(&self, set: &mut FieldSet) {
         match self.subresource {
             Subresource::Main { status_apart: true } => set.remove_path(&["status"]),
-            Subresource::Status => set.keep_only("status"),
+            Subresource::Status => set.remove_path(&["spec"]),
             _ => {}
         }
     }
@@ -259,7 +260,7 @@ impl FieldManager<'_> {
         let mut taken = compared.modified.union(&compared.added);
         self.ignore(&mut taken);
         for path in STRIPPED {
-            taken.remove_path(path);
+            taken.unmember(path);
         }
         if !taken.is_empty() {
             let set = match managers.get(id) {
@@ -403,7 +404,7 @@ impl FieldManager<'_> {
         let mut set = typed::to_set(&config, schema);
         self.ignore(&mut set);
         for path in STRIPPED {
-            set.remove_path(path);
+            set.unmember(path);
         }
         managers.insert(
             id.clone(),

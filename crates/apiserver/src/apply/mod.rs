@@ -8,5 +8,4 @@ mod fields;
 mod manager;
 mod typed;
 
-pub(crate) use fields::{Element, FieldSet};
-pub(crate) use manager::{Applied, FieldManager, Subresource};
+pub(crate) use manager::{FieldManager, Subresource};

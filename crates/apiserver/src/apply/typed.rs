@@ -317,7 +317,7 @@ fn merge_lists(
         .filter(|element| in_live.contains_key(element));
     let mut next_shared = shared.next();
     let mut out = Vec::new();
-    let mut merged = |element: &Element, item: &Value, out: &mut Vec<Value>| {
+    let merged = |element: &Element, item: &Value, out: &mut Vec<Value>| {
         out.push(match in_live.get(element) {
             Some(old) => merge(old, item, items_of(schema)),
             None => item.clone(),

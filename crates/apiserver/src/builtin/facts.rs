@@ -195,7 +195,7 @@ pub(crate) fn resources(new_encoding: &mut dyn FnMut() -> u64) -> Vec<Arc<Resour
             deprecation: None,
             terminating: false,
             strategic: true,
-            storage_hash: storage_hash("", group, plural),
+            storage_hash: storage_hash(group, version, kind),
             fingerprint: "".into(),
             zero: zero(flags, plural).map(Arc::new),
             other_versions: BTreeMap::new(),

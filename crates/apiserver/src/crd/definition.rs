@@ -95,7 +95,8 @@ pub(crate) fn definition_resource(encoding: u64) -> Resource {
         deprecation: None,
         terminating: false,
         strategic: true,
-        storage_hash: super::resources::storage_hash("", GROUP, "customresourcedefinitions"),
+        // Upstream shows none for it.
+        storage_hash: String::new(),
         fingerprint: "".into(),
         zero: Some(Arc::new(zero)),
         other_versions: std::collections::BTreeMap::new(),
@@ -198,7 +199,7 @@ pub(crate) fn prepare_create(definition: &mut Value) {
 }
 
 /// A change of the storage version adds to the stored ones.
-pub(crate) fn prepare_update(new: &mut Value, old: &Value) {
+pub(crate) fn prepare_update(new: &mut Value) {
     let Some(storage) = storage_version(new) else {
         return;
     };
@@ -206,7 +207,7 @@ pub(crate) fn prepare_update(new: &mut Value, old: &Value) {
         .as_array()
         .cloned()
         .unwrap_or_default();
-    if new["spec"] != old["spec"] && !stored.iter().any(|one| *one == storage) {
+    if !stored.iter().any(|one| *one == storage) {
         let mut stored = stored;
         stored.push(storage.into());
         new["status"]["storedVersions"] = stored.into();

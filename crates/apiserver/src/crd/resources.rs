@@ -46,16 +46,10 @@ pub(crate) fn with_metadata(schema: &Value) -> Schema {
     Schema::parse(&schema)
 }
 
-/// What discovery shows as `storageVersionHash`; upstream hashes with SHA-256, clients only compare.
-pub(crate) fn storage_hash(uid: &str, group: &str, plural: &str) -> String {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in [uid, "/", group, "/", plural]
-        .iter()
-        .flat_map(|part| part.bytes())
-    {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    base64::engine::general_purpose::STANDARD.encode(hash.to_be_bytes())
+/// What discovery shows as `storageVersionHash`: the start of a SHA-256 of the stored kind.
+pub(crate) fn storage_hash(group: &str, version: &str, kind: &str) -> String {
+    let hash = ring::digest::digest(&ring::digest::SHA256, format!("{group}/{version}/{kind}").as_bytes());
+    base64::engine::general_purpose::STANDARD.encode(&hash.as_ref()[..8])
 }
 
 fn texts(value: &Value) -> Vec<String> {
@@ -181,7 +175,7 @@ pub(super) fn resources(
                     .meta()
                     .is_some_and(|meta| meta.contains_key("deletionTimestamp")),
                 strategic: false,
-                storage_hash: storage_hash(definition.meta_str("uid"), &group, &plural),
+                storage_hash: storage_hash(&group, &storage, &kind),
                 fingerprint: fingerprint.clone(),
                 zero: None,
                 other_versions: schemas.clone(),

@@ -85,9 +85,19 @@ pub(crate) fn admit_new(
         let name = object.name().to_owned();
         let namespace = call.namespace.as_deref().filter(|_| resource.namespaced);
         let key = api::key(namespace, &name);
-        let exists = || Status::already_exists(resource.group_resource(), &name);
+        let there = || call.api.store.get(&resource.collection, &key);
+        let exists = || {
+            let mut status = Status::already_exists(resource.group_resource(), &name);
+            let going = there().is_some_and(|old| {
+                api::decode(&old, resource).meta().is_some_and(|meta| meta.contains_key("deletionTimestamp"))
+            });
+            if going {
+                status.message = format!("object is being deleted: {}", status.message);
+            }
+            status
+        };
         if options.dry_run {
-            if call.api.store.get(&resource.collection, &key).is_some() {
+            if there().is_some() {
                 return Err(exists());
             }
             return Ok((object, warnings));

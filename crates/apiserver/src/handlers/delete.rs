@@ -281,7 +281,7 @@ pub(crate) fn delete_collection(call: &Call) -> Result<Reply, Status> {
         .integer("limit")?
         .filter(|limit| *limit > 0)
         .and_then(|limit| usize::try_from(limit).ok());
-    let all = list::selected(call)?;
+    let (all, revision) = list::selected(call)?;
     let mut out = Vec::new();
     for (key, object) in all.into_iter().take(limit.unwrap_or(usize::MAX)) {
         let name = if call.resource.namespaced {
@@ -303,7 +303,7 @@ pub(crate) fn delete_collection(call: &Call) -> Result<Reply, Status> {
     }
     meta.insert(
         "resourceVersion".into(),
-        call.api.store.revision().to_string().into(),
+        revision.to_string().into(),
     );
     Ok(list::list_reply(
         &accepted,

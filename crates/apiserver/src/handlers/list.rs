@@ -335,14 +335,15 @@ pub(crate) async fn list(call: &Call) -> Result<Reply, Status> {
 }
 
 /// Objects to be deleted together.
-pub(crate) fn selected(call: &Call) -> Result<Vec<(Arc<str>, Arc<Object>)>, Status> {
+pub(crate) fn selected(call: &Call) -> Result<(Vec<(Arc<str>, Arc<Object>)>, u64), Status> {
     let selection = Selection::parse(call)?;
-    let (objects, _) = call.api.store.objects(&call.resource.collection);
+    let (objects, revision) = call.api.store.objects(&call.resource.collection);
     let all = objects.range::<Arc<str>, _>(range(call.namespace.as_deref(), None));
-    Ok(all
+    let found = all
         .filter(|(key, object)| selection.matches(key, object, &call.resource))
         .map(|(key, object)| (key.clone(), object.clone()))
-        .collect())
+        .collect();
+    Ok((found, revision))
 }
 
 fn list_meta(page: &Page, always_continue: bool) -> Value {
@@ -403,17 +404,26 @@ pub(crate) fn list_reply(
     let mut chunks = VecDeque::new();
     let mut chunk = Vec::with_capacity(CHUNK_BYTES / 8);
     chunk.extend_from_slice(head.as_bytes());
+    // Items of Go structs do not say their type; ours begin with it.
+    let own_type = format!("{{\"kind\":{},\"apiVersion\":{},", quote(&resource.kind), quote(&resource.api_version()));
     for (index, bytes) in rendered.enumerate() {
         if index > 0 {
             chunk.push(b',');
         }
+        let bytes = match bytes.strip_prefix(own_type.as_bytes()).filter(|_| !resource.is_custom()) {
+            Some(rest) => {
+                chunk.push(b'{');
+                rest
+            }
+            None => &bytes[..],
+        };
         if chunk.len() + bytes.len() > CHUNK_BYTES {
             chunks.push_back(Bytes::from(std::mem::replace(
                 &mut chunk,
                 Vec::with_capacity(CHUNK_BYTES),
             )));
         }
-        chunk.extend_from_slice(&bytes);
+        chunk.extend_from_slice(bytes);
     }
     chunk.extend_from_slice(tail.as_bytes());
     chunks.push_back(chunk.into());
@@ -434,7 +444,16 @@ fn shaped_reply(call: &Call, accepted: &Accepted, shape: Shape, page: &Page) -> 
         .map(|object| api::decode(object, &call.resource));
     let meta = list_meta(page, false);
     let out = if shape == Shape::Partial {
-        let items: Vec<Value> = trees.map(|tree| table::partial(&tree)).collect();
+        let partial = |tree: Value| {
+            let mut item = table::partial(&tree);
+            if let Value::Object(map) = &mut item
+                && !call.resource.is_custom()
+            {
+                map.retain(|key, _| key == "metadata");
+            }
+            item
+        };
+        let items: Vec<Value> = trees.map(partial).collect();
         let items = if items.is_empty() {
             Value::Null
         } else {

@@ -15,7 +15,6 @@ mod watch;
 pub(crate) use call::Call;
 pub(crate) use delete::{delete_collection, delete_one};
 pub(crate) use list::list;
-pub(crate) use update::{Wanted, write_existing};
 pub(crate) use watch::watch;
 
 pub(crate) use create::create;

@@ -102,7 +102,8 @@ fn write_once(
                 "0x0",
                 "must be specified for an update",
             );
-            return Err(input::invalid(&new, call.name(), resource, &[fault]));
+            // This one names the resource where others name the kind.
+            return Err(Status::invalid(&resource.group, &resource.plural, call.name(), &[fault]));
         }
         "" | "0" => new.set_meta("resourceVersion", stored.revision.to_string()),
         text => match text.parse::<u64>() {

@@ -8,8 +8,9 @@ use std::{collections::HashMap, sync::Arc};
 use kube_cel::{
     KubeCelExt as _,
     cel::{
-        Context, ExecutionError, Program, Value as Cel,
+        Context, ExecutionError, IdedExpr, Value as Cel,
         objects::{Key, Map as CelMap, OptionalValue},
+        parser::Parser,
     },
 };
 use serde_json::Value;
@@ -27,8 +28,8 @@ use crate::{
 /// The programs of one rule.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Compiled {
-    rule: Option<Arc<Program>>,
-    message: Option<Arc<Program>>,
+    rule: Option<Arc<IdedExpr>>,
+    message: Option<Arc<IdedExpr>>,
     old_self: bool,
 }
 
@@ -50,18 +51,13 @@ impl Compiled {
 }
 
 /// Parses an expression. The error is the parser's text.
-pub(crate) fn compile_expression(text: &str) -> Result<Program, String> {
+pub(crate) fn compile_expression(text: &str) -> Result<IdedExpr, String> {
     // The parser is generated code that can panic on odd input; that must stay a refusal.
-    match std::panic::catch_unwind(|| Program::compile(text)) {
+    match std::panic::catch_unwind(|| Parser::new().enable_optional_syntax(true).parse(text)) {
         Ok(Ok(program)) => Ok(program),
         Ok(Err(errors)) => Err(errors.to_string()),
         Err(_) => Err("the parser failed".to_owned()),
     }
-}
-
-/// Whether a rule reads `oldSelf`.
-pub(crate) fn rule_uses_old_self(text: &str) -> bool {
-    compile_expression(text).is_ok_and(|program| program.references().has_variable("oldSelf"))
 }
 
 /// A failed rule. A ratcheted one is only warned of: the value did not change.
@@ -156,7 +152,7 @@ fn run(rule: &Rule, this: &Cel, before: Option<&Cel>, schema: &Schema, path: &st
     let verdict = ROOT.with(|root| {
         let mut context = root.new_inner_scope();
         bind(&mut context, this, before, rule);
-        program.execute(&context)
+        Cel::resolve(program, &context)
     });
     let field = if path.is_empty() { "<nil>" } else { path };
     let kind = if schema.kind == JsonType::Any {
@@ -205,7 +201,7 @@ fn failure(
         let text = ROOT.with(|root| {
             let mut context = root.new_inner_scope();
             bind(&mut context, this, before, rule);
-            program.execute(&context)
+            Cel::resolve(program, &context)
         });
         match text {
             Ok(Cel::String(text))
@@ -365,7 +361,7 @@ fn kube_cel_timestamp(text: &str) -> Option<Cel> {
 
 fn evaluate_constant(text: &str) -> Option<Cel> {
     let program = compile_expression(text).ok()?;
-    ROOT.with(|root| program.execute(&root.new_inner_scope())).ok()
+    ROOT.with(|root| Cel::resolve(&program, &root.new_inner_scope())).ok()
 }
 
 fn untyped(value: &Value) -> Cel {

@@ -8,8 +8,8 @@ mod format;
 mod prune;
 mod structural;
 
-pub(crate) use cel::{CelProblem, compile_expression, evaluate_rules, rule_uses_old_self};
+pub(crate) use cel::{compile_expression, evaluate_rules};
 pub(crate) use check::{check, check_list_types};
 pub(crate) use default::{apply_defaults, drop_nulls};
 pub(crate) use prune::{coerce_embedded, embedded_resource_faults, prune};
-pub(crate) use structural::{Additional, JsonType, ListKind, Rule, Schema};
+pub(crate) use structural::{JsonType, ListKind, Schema};

@@ -69,7 +69,6 @@ pub(crate) enum Additional {
 pub(crate) struct Rule {
     pub(crate) rule: String,
     pub(crate) message: String,
-    pub(crate) message_expression: String,
     pub(crate) reason: String,
     pub(crate) field_path: String,
     pub(crate) optional_old_self: bool,
@@ -247,7 +246,6 @@ impl Rule {
             compiled: Compiled::new(&rule, &message_expression),
             rule,
             message: text("message"),
-            message_expression,
             reason: text("reason"),
             field_path: text("fieldPath"),
             optional_old_self: json

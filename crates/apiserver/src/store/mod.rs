@@ -27,5 +27,5 @@ mod watch;
 mod model;
 
 pub(crate) use object::{Draft, Object};
-pub(crate) use state::{Change, Compacted, Expect, Limits, Objects, Refused, Store};
+pub(crate) use state::{Change, Expect, Limits, Objects, Refused, Store};
 pub(crate) use watch::Watch;

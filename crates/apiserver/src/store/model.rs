@@ -8,7 +8,7 @@ use std::{
 
 use proptest::{collection::vec, prelude::*};
 
-use super::*;
+use super::{state::Compacted, *};
 
 #[derive(Debug, Clone)]
 enum Action {

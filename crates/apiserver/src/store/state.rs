@@ -236,7 +236,7 @@ impl Store {
         expect: Expect,
         draft: Draft,
     ) -> Result<Arc<Object>, Refused> {
-        let mut state = self.locked();
+        let state = self.locked();
         let old = state
             .collection(collection)
             .and_then(|c| c.objects.get_key_value(key));
