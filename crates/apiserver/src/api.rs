@@ -134,7 +134,7 @@ pub(crate) fn render_at(object: &Object, revision: u64, resource: &Resource) -> 
 /// A tree as the store takes it.
 pub(crate) fn draft(value: &Value, resource: &Resource) -> Draft {
     let mut value = std::borrow::Cow::Borrowed(value);
-    if value.meta_str("resourceVersion") != ""
+    if !value.meta_str("resourceVersion").is_empty()
         || !value
             .meta()
             .is_some_and(|meta| meta.contains_key("resourceVersion"))

@@ -248,7 +248,7 @@ fn aggregated(registry: &Registry, groups: &[&str]) -> Value {
             let metadata = if group.is_empty() {
                 json!({"creationTimestamp": null})
             } else {
-                json!({"name": group})
+                json!({"name": group, "creationTimestamp": null})
             };
             json!({"metadata": metadata, "versions": versions})
         })

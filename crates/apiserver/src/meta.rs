@@ -400,7 +400,7 @@ fn owner_text(owner: &Value) -> String {
 }
 
 fn owner_faults(owners: &[Value], field: &str, out: &mut Vec<FieldError>) {
-    let mut controllers = 0;
+    let mut controllers: Vec<String> = Vec::new();
     for owner in owners {
         let text = |key: &str| owner[key].as_str().unwrap_or("");
         let api_version = text("apiVersion");
@@ -428,16 +428,20 @@ fn owner_faults(owners: &[Value], field: &str, out: &mut Vec<FieldError>) {
             ));
         }
         if owner.get("controller") == Some(&Value::Bool(true)) {
-            controllers += 1;
+            controllers.push(format!("{}/{}", text("kind"), text("name")));
         }
     }
-    if controllers > 1 {
+    if let [first, others @ ..] = controllers.as_slice()
+        && let Some(second) = others.last()
+    {
         let all: Vec<String> = owners.iter().map(owner_text).collect();
         let shown = format!("[]v1.OwnerReference{{{}}}", all.join(", "));
         out.push(FieldError::invalid(
             field,
             shown,
-            "Only one reference can have Controller set to true.",
+            format!(
+                "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {second}"
+            ),
         ));
     }
 }

@@ -19,6 +19,9 @@ pub(crate) struct Documents {
 }
 
 const API_VERSION: &str = "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources";
+const EMBEDDED_API_VERSION: &str = "apiVersion defines the versioned schema of this representation of an object. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources";
+const EMBEDDED_KIND: &str = "kind is a string value representing the type of this object. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds";
+const METADATA: &str = "Standard object's metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
 const KIND: &str = "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds";
 
 /// Answers `/openapi/...`.
@@ -145,7 +148,7 @@ fn add_schemas(resource: &Resource, form: Form, out: &mut Map<String, Value>) {
     let name = schema_name(resource, &resource.kind);
     let gvk = |kind: &str| json!([{"group": resource.group, "kind": kind, "version": resource.version}]);
     let mut object = match &resource.schema_json {
-        Some(json) if form == Form::V3 => (**json).clone(),
+        Some(json) if form == Form::V3 => v3_schema(json, true),
         Some(json) => v2_schema(json),
         None => json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}),
     };
@@ -174,10 +177,7 @@ fn add_schemas(resource: &Resource, form: Form, out: &mut Map<String, Value>) {
             "description": "Standard list metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
             "$ref": list_meta}),
     };
-    let items = match form {
-        Form::V3 => json!({"allOf": [{"$ref": item}]}),
-        Form::V2 => json!({"$ref": item}),
-    };
+    let items = json!({"$ref": item});
     let list = json!({
         "description": format!("{} is a list of {}", resource.list_kind, resource.kind),
         "type": "object",
@@ -194,6 +194,51 @@ fn add_schemas(resource: &Resource, form: Form, out: &mut Map<String, Value>) {
     out.insert(name, object);
 }
 
+/// What the schema's shorthands mean, written out.
+fn v3_schema(schema: &Value, root: bool) -> Value {
+    let Value::Object(map) = schema else {
+        return schema.clone();
+    };
+    let flag = |key: &str| map.get(key) == Some(&Value::Bool(true));
+    let mut out = map.clone();
+    for key in ["items", "additionalProperties"] {
+        if let Some(child) = map.get(key) {
+            out.insert(key.to_owned(), v3_schema(child, false));
+        }
+    }
+    if let Some(Value::Object(children)) = map.get("properties") {
+        let all = children
+            .iter()
+            .map(|(name, child)| (name.clone(), v3_schema(child, false)));
+        out.insert("properties".to_owned(), Value::Object(all.collect()));
+    }
+    if flag("x-kubernetes-int-or-string") && !map.contains_key("anyOf") {
+        out.insert(
+            "anyOf".to_owned(),
+            json!([{"type": "integer"}, {"type": "string"}]),
+        );
+    }
+    let mut out = Value::Object(out);
+    if flag("x-kubernetes-embedded-resource") && !root {
+        if !out.get("properties").is_some_and(Value::is_object) {
+            out["properties"] = json!({});
+        }
+        out["properties"]["apiVersion"] = json!({"description": EMBEDDED_API_VERSION, "type": "string"});
+        out["properties"]["kind"] = json!({"description": EMBEDDED_KIND, "type": "string"});
+        out["properties"]["metadata"] =
+            json!({"description": METADATA, "allOf": [{"$ref": Form::V3.reference(META)}]});
+        let mut required = vec![json!("kind"), json!("apiVersion")];
+        let had = map
+            .get("required")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        required.extend(had.into_iter().filter(|one| one != "kind" && one != "apiVersion"));
+        out["required"] = required.into();
+    }
+    out
+}
+
 /// What v2 cannot say is left out.
 fn v2_schema(schema: &Value) -> Value {
     let Value::Object(map) = schema else {
@@ -208,7 +253,7 @@ fn v2_schema(schema: &Value) -> Value {
             "nullable" | "oneOf" | "anyOf" | "not" | "default" => {}
             "type" | "properties" | "items" | "additionalProperties" | "required"
                 if untyped && key != "required" => {}
-            "properties" | "items" | "additionalProperties" | "type" if preserve && key != "type" => {}
+            "properties" | "items" | "additionalProperties" | "type" if preserve => {}
             "properties" => {
                 let all = value
                     .as_object()
@@ -431,7 +476,10 @@ fn make_operation(
                     .iter()
                     .map(|one| ((*one).to_owned(), json!({"schema": {"$ref": patch}})))
                     .collect();
-                out.insert("requestBody".into(), json!({"content": content}));
+                out.insert(
+                    "requestBody".into(),
+                    json!({"content": content, "required": true}),
+                );
             } else if matches!(action, "post" | "put") {
                 let content: Map<String, Value> = media
                     .iter()

@@ -324,7 +324,7 @@ fn not_allowed() -> Status {
     };
     Status {
         message: "the server does not allow this method on the requested resource".to_owned(),
-        details: Some(crate::status::Details::default()),
+        details: Some(Box::default()),
         ..Status::method_not_supported(of, "")
     }
 }
@@ -336,7 +336,7 @@ fn no_such_resource() -> Status {
     };
     Status {
         message: "the server could not find the requested resource".to_owned(),
-        details: Some(crate::status::Details::default()),
+        details: Some(Box::default()),
         ..Status::not_found(of, "")
     }
 }

@@ -17,7 +17,7 @@ pub struct Status {
     /// For people, and compared by tests.
     pub message: String,
     /// What it is about.
-    pub details: Option<Details>,
+    pub details: Option<Box<Details>>,
 }
 
 /// The `details` of a [`Status`].
@@ -86,7 +86,7 @@ impl Status {
             code,
             reason,
             message,
-            details: Some(details),
+            details: Some(Box::new(details)),
         }
     }
 
@@ -173,10 +173,10 @@ impl Status {
             code: 500,
             reason: "InternalError",
             message: format!("Internal error occurred: {message}"),
-            details: Some(Details {
+            details: Some(Box::new(Details {
                 causes: vec![cause],
                 ..Details::default()
-            }),
+            })),
         }
     }
 
@@ -199,11 +199,11 @@ impl Status {
             code: 504,
             reason: "Timeout",
             message: format!("Timeout: Too large resource version: {wanted}, current: {current}"),
-            details: Some(Details {
+            details: Some(Box::new(Details {
                 causes: vec![cause],
                 retry_after_s: 1,
                 ..Details::default()
-            }),
+            })),
         }
     }
 
@@ -254,7 +254,7 @@ impl Status {
             code: 422,
             reason: "Invalid",
             message: "the server rejected our request due to an error in our request".to_owned(),
-            details: Some(Details::default()),
+            details: Some(Box::default()),
         }
     }
 
@@ -373,8 +373,6 @@ pub(crate) enum FaultKind {
     Forbidden,
     TooLong,
     TooMany,
-    NotFound,
-    Internal,
 }
 
 impl FaultKind {
@@ -388,8 +386,6 @@ impl FaultKind {
             Self::Forbidden => "FieldValueForbidden",
             Self::TooLong => "FieldValueTooLong",
             Self::TooMany => "FieldValueTooMany",
-            Self::NotFound => "FieldValueNotFound",
-            Self::Internal => "InternalError",
         }
     }
 
@@ -402,8 +398,6 @@ impl FaultKind {
             Self::Forbidden => "Forbidden",
             Self::TooLong => "Too long",
             Self::TooMany => "Too many",
-            Self::NotFound => "Not found",
-            Self::Internal => "Internal error",
         }
     }
 }
@@ -484,9 +478,7 @@ impl FieldError {
     pub(crate) fn body(&self) -> String {
         let title = self.kind.title();
         let head = match self.kind {
-            FaultKind::Required | FaultKind::Forbidden | FaultKind::TooLong | FaultKind::Internal => {
-                title.to_owned()
-            }
+            FaultKind::Required | FaultKind::Forbidden | FaultKind::TooLong => title.to_owned(),
             _ => format!("{title}: {}", self.value),
         };
         if self.detail.is_empty() {

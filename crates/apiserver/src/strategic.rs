@@ -171,7 +171,7 @@ fn in_order(items: Vec<Value>, order: &[Value], key: Option<&str>) -> Vec<Value>
         None => item.clone(),
     };
     let place = |item: &Value| order.iter().position(|one| id(one) == id(item));
-    let (mut named, others): (Vec<(usize, Value)>, Vec<(usize, Value)>) = items
+    let (mut named, others): (Vec<_>, Vec<_>) = items
         .into_iter()
         .enumerate()
         .partition(|(_, item)| place(item).is_some());

@@ -252,7 +252,11 @@ fn custom_faults(
             // The texts then name the field from the status on, the field itself is named in full.
             schema::check(status, schema, "", &mut faults);
             for fault in &mut faults {
-                fault.field = if fault.field.is_empty() { "status".to_owned() } else { format!("status.{}", fault.field) };
+                fault.field = if fault.field.is_empty() {
+                    "status".to_owned()
+                } else {
+                    format!("status.{}", fault.field)
+                };
             }
         }
         (Subresource::Status, ..) => {}

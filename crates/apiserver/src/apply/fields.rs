@@ -116,7 +116,9 @@ impl FieldSet {
     pub(crate) fn unmember(&mut self, path: &[&str]) {
         let [first, rest @ ..] = path else { return };
         let element = Element::Field((*first).to_owned());
-        let Some(node) = self.nodes.get_mut(&element) else { return };
+        let Some(node) = self.nodes.get_mut(&element) else {
+            return;
+        };
         if rest.is_empty() {
             node.member = false;
         } else {

@@ -149,9 +149,8 @@ fn is_reset(object: &Value) -> bool {
 fn encode(object: &mut Value, managers: Managers) {
     let mut entries: Vec<(Id, Entry)> = managers.into_iter().collect();
     entries.sort_by(|(a, x), (b, y)| {
-        (a.applied != b.applied)
-            .then(|| b.applied.cmp(&a.applied))
-            .unwrap_or(std::cmp::Ordering::Equal)
+        b.applied
+            .cmp(&a.applied)
             .then_with(|| x.time.cmp(&y.time))
             .then_with(|| a.manager.cmp(&b.manager))
             .then_with(|| x.api_version.cmp(&y.api_version))
@@ -267,7 +266,8 @@ impl FieldManager<'_> {
                 Some(before) => taken.union(&before.set),
                 None => taken,
             };
-            let time = Some(time_text(self.now));
+            // The scale view loses the time upstream.
+            let time = (self.subresource != Subresource::Other("scale")).then(|| time_text(self.now));
             managers.insert(
                 id.clone(),
                 Entry {
@@ -423,13 +423,11 @@ impl FieldManager<'_> {
             .map_err(|all| conflict_status(&all))?;
         let changed = merged != live;
         if let Some(entry) = managers.get_mut(&id) {
-            // An apply that changes nothing keeps the time, or the write would not be one that changes nothing.
-            let same = last
-                .as_ref()
-                .is_some_and(|last| last.set == entry.set && last.api_version == entry.api_version);
             entry.time = match last {
-                Some(last) if same && !changed => last.time,
-                _ => Some(time_text(self.now)),
+                _ if changed => Some(time_text(self.now)),
+                // Upstream writes no time then; an entry that has one keeps it.
+                Some(last) => last.time,
+                None => None,
             };
         }
         encode(&mut merged, managers);
@@ -558,9 +556,9 @@ fn conflict_status(conflicts: &[(Id, String, FieldSet)]) -> Status {
         code: 409,
         reason: "Conflict",
         message,
-        details: Some(Details {
+        details: Some(Box::new(Details {
             causes,
             ..Details::default()
-        }),
+        })),
     }
 }

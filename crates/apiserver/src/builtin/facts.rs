@@ -6,11 +6,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 
+use super::columns::columns;
 use crate::{
     crd::storage_hash,
     names::NameRule,
     registry::{Origin, Resource, ScalePaths},
-    table::Column,
 };
 
 const VERBS: [&str; 8] = [
@@ -184,7 +184,7 @@ pub(crate) fn resources(new_encoding: &mut dyn FnMut() -> u64) -> Vec<Arc<Resour
                 selector: Some(vec!["spec".into(), "selector".into()]),
                 api_version: "autoscaling/v1",
             }),
-            columns: vec![Column::name(), Column::age()],
+            columns: columns(group, plural),
             selectable: selectable(group, plural),
             name_rule: match () {
                 () if has('l') => NameRule::Label,

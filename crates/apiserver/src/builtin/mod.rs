@@ -1,5 +1,6 @@
 //! The kinds that every Kubernetes has: a table of facts, and what some of them do when they are written.
 
+mod columns;
 mod facts;
 mod writes;
 

@@ -48,7 +48,10 @@ pub(crate) fn with_metadata(schema: &Value) -> Schema {
 
 /// What discovery shows as `storageVersionHash`: the start of a SHA-256 of the stored kind.
 pub(crate) fn storage_hash(group: &str, version: &str, kind: &str) -> String {
-    let hash = ring::digest::digest(&ring::digest::SHA256, format!("{group}/{version}/{kind}").as_bytes());
+    let hash = ring::digest::digest(
+        &ring::digest::SHA256,
+        format!("{group}/{version}/{kind}").as_bytes(),
+    );
     base64::engine::general_purpose::STANDARD.encode(&hash.as_ref()[..8])
 }
 

@@ -9,7 +9,7 @@ use crate::{
     meta::{self, Meta, time_text},
     query::WriteOptions,
     reply::{self, Reply},
-    status::Status,
+    status::{Cause, GroupResource, Status},
     store::{Expect, Refused},
     strategy,
 };
@@ -49,6 +49,7 @@ pub(crate) fn admit_new(
 ) -> Result<(Value, Vec<String>), Status> {
     let resource = &call.resource;
     let mut warnings = Vec::new();
+    check_namespace_lives(call, &object)?;
     if !object.meta_str("resourceVersion").is_empty() {
         return Err(Status::unclassified(
             "resourceVersion should not be set on objects to be created",
@@ -89,7 +90,9 @@ pub(crate) fn admit_new(
         let exists = || {
             let mut status = Status::already_exists(resource.group_resource(), &name);
             let going = there().is_some_and(|old| {
-                api::decode(&old, resource).meta().is_some_and(|meta| meta.contains_key("deletionTimestamp"))
+                api::decode(&old, resource)
+                    .meta()
+                    .is_some_and(|meta| meta.contains_key("deletionTimestamp"))
             });
             if going {
                 status.message = format!("object is being deleted: {}", status.message);
@@ -118,6 +121,39 @@ pub(crate) fn admit_new(
         }
     }
     Err(Status::internal("no name was found"))
+}
+
+/// Upstream's admission plugin NamespaceLifecycle.
+fn check_namespace_lives(call: &Call, object: &Value) -> Result<(), Status> {
+    const NAMESPACES: GroupResource<'_> = GroupResource {
+        group: "",
+        resource: "namespaces",
+    };
+    let Some(namespace) = call.namespace.as_deref().filter(|_| call.resource.namespaced) else {
+        return Ok(());
+    };
+    let Some(found) = call.api.store.get("/namespaces", namespace) else {
+        return Err(Status::not_found(NAMESPACES, namespace));
+    };
+    // The phase is the one selectable field of namespaces.
+    if found
+        .fields
+        .first()
+        .is_some_and(|phase| &**phase == "Terminating")
+    {
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let mut status = Status::forbidden(call.resource.group_resource(), object.name(), &why);
+        if let Some(details) = &mut status.details {
+            details.causes.push(Cause {
+                reason: "NamespaceTerminating".to_owned(),
+                message: format!("namespace {namespace} is being terminated"),
+                field: "metadata.namespace".to_owned(),
+            });
+        }
+        return Err(status);
+    }
+    Ok(())
 }
 
 fn suffix() -> String {

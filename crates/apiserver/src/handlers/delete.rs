@@ -245,13 +245,13 @@ fn success(resource: &Resource, object: &Value) -> Status {
         code: 200,
         reason: "",
         message: String::new(),
-        details: Some(Details {
+        details: Some(Box::new(Details {
             name: object.name().to_owned(),
             group: resource.group.clone(),
             kind: resource.plural.clone(),
             uid: object.meta_str("uid").to_owned(),
             ..Details::default()
-        }),
+        })),
     }
 }
 
@@ -301,10 +301,7 @@ pub(crate) fn delete_collection(call: &Call) -> Result<Reply, Status> {
     if call.resource.is_custom() {
         meta.insert("continue".into(), "".into());
     }
-    meta.insert(
-        "resourceVersion".into(),
-        revision.to_string().into(),
-    );
+    meta.insert("resourceVersion".into(), revision.to_string().into());
     Ok(list::list_reply(
         &accepted,
         &call.resource,

@@ -334,8 +334,11 @@ pub(crate) async fn list(call: &Call) -> Result<Reply, Status> {
     }
 }
 
-/// Objects to be deleted together.
-pub(crate) fn selected(call: &Call) -> Result<(Vec<(Arc<str>, Arc<Object>)>, u64), Status> {
+/// An object and its key.
+type Keyed = (Arc<str>, Arc<Object>);
+
+/// Objects to be deleted together, and the revision at which they were found.
+pub(crate) fn selected(call: &Call) -> Result<(Vec<Keyed>, u64), Status> {
     let selection = Selection::parse(call)?;
     let (objects, revision) = call.api.store.objects(&call.resource.collection);
     let all = objects.range::<Arc<str>, _>(range(call.namespace.as_deref(), None));
@@ -405,12 +408,19 @@ pub(crate) fn list_reply(
     let mut chunk = Vec::with_capacity(CHUNK_BYTES / 8);
     chunk.extend_from_slice(head.as_bytes());
     // Items of Go structs do not say their type; ours begin with it.
-    let own_type = format!("{{\"kind\":{},\"apiVersion\":{},", quote(&resource.kind), quote(&resource.api_version()));
+    let own_type = format!(
+        "{{\"kind\":{},\"apiVersion\":{},",
+        quote(&resource.kind),
+        quote(&resource.api_version())
+    );
     for (index, bytes) in rendered.enumerate() {
         if index > 0 {
             chunk.push(b',');
         }
-        let bytes = match bytes.strip_prefix(own_type.as_bytes()).filter(|_| !resource.is_custom()) {
+        let bytes = match bytes
+            .strip_prefix(own_type.as_bytes())
+            .filter(|_| !resource.is_custom())
+        {
             Some(rest) => {
                 chunk.push(b'{');
                 rest

@@ -109,7 +109,7 @@ pub(crate) fn patch(call: &Call, part: Subresource) -> Result<Reply, Status> {
         return apply(call, part, config, &options);
     }
     let resource = &call.resource;
-    let (object, warnings) = write_existing(call, part, &options, &mut |old, _| {
+    let (object, warnings) = write_existing(call, part, &options, &mut |old| {
         let mut new = patch.applied(old, resource)?;
         let mut findings = Findings {
             duplicates: duplicates.clone(),
@@ -183,7 +183,7 @@ fn apply(call: &Call, part: Subresource, config: &Value, options: &WriteOptions)
     let manager = strategy::manager(call, &options.manager, part);
     let schema = resource.apply_schema.as_deref();
     if exists {
-        let (object, warnings) = write_existing(call, part, options, &mut |old, _| {
+        let (object, warnings) = write_existing(call, part, options, &mut |old| {
             let applied =
                 manager.with(|manager| manager.apply(old, &config, schema, force, &resource.kind))?;
             let mut new = applied.object;

@@ -162,7 +162,7 @@ pub(crate) fn put_scale(call: &Call) -> Result<Reply, Status> {
     }
     input::check_namespace(call, &mut scale)?;
     input::check_name(call, &scale)?;
-    let (object, _) = write_existing(call, Subresource::Other("scale"), &options, &mut |old, _| {
+    let (object, _) = write_existing(call, Subresource::Other("scale"), &options, &mut |old| {
         let uid = Some(scale.meta_str("uid").to_owned()).filter(|uid| !uid.is_empty());
         Ok(Wanted {
             object: scaled(old, &scale, &call.resource)?,
@@ -178,7 +178,7 @@ pub(crate) fn patch_scale(call: &Call) -> Result<Reply, Status> {
     let accepted = crate::media::negotiate(&call.accept, false)?;
     let (patch, _) = Patch::parse(call)?;
     let options = WriteOptions::parse(&call.query, &call.user_agent, "PatchOptions", patch.is_apply())?;
-    let (object, _) = write_existing(call, Subresource::Other("scale"), &options, &mut |old, _| {
+    let (object, _) = write_existing(call, Subresource::Other("scale"), &options, &mut |old| {
         let before = scale_of(old, &call.resource)?;
         let after = match &patch {
             Patch::Apply(config) => {

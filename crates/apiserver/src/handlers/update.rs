@@ -1,7 +1,5 @@
 //! `update`, and the loop that every change of an existing object goes through.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::{call::Call, input};
@@ -29,6 +27,9 @@ pub(crate) struct Wanted {
     pub(crate) warnings: Vec<String>,
 }
 
+/// Makes of the object that is there what it shall be; called anew when somebody else wrote first.
+pub(crate) type Change<'a> = dyn FnMut(&Value) -> Result<Wanted, Status> + 'a;
+
 /// Replaces an object, or its status.
 pub(crate) fn put(call: &Call, part: Subresource) -> Result<Reply, Status> {
     let accepted = call.negotiate()?;
@@ -37,7 +38,7 @@ pub(crate) fn put(call: &Call, part: Subresource) -> Result<Reply, Status> {
     input::check_namespace(call, &mut object)?;
     input::check_name(call, &object)?;
     let uid = Some(object.meta_str("uid").to_owned()).filter(|uid| !uid.is_empty());
-    let (object, warnings) = write_existing(call, part, &options, &mut |_, _| {
+    let (object, warnings) = write_existing(call, part, &options, &mut |_| {
         Ok(Wanted {
             object: object.clone(),
             managed: false,
@@ -55,13 +56,13 @@ pub(crate) fn write_existing(
     call: &Call,
     part: Subresource,
     options: &WriteOptions,
-    change: &mut dyn FnMut(&Value, &Arc<Object>) -> Result<Wanted, Status>,
+    change: &mut Change<'_>,
 ) -> Result<(Value, Vec<String>), Status> {
     let resource = &call.resource;
     for _ in 0..ATTEMPTS_MAX {
         let stored = call.stored()?;
         let old = api::decode(&stored, resource);
-        let wanted = change(&old, &stored)?;
+        let wanted = change(&old)?;
         match write_once(call, part, options, &stored, &old, wanted)? {
             Some(done) => return Ok(done),
             None => continue,
@@ -103,7 +104,12 @@ fn write_once(
                 "must be specified for an update",
             );
             // This one names the resource where others name the kind.
-            return Err(Status::invalid(&resource.group, &resource.plural, call.name(), &[fault]));
+            return Err(Status::invalid(
+                &resource.group,
+                &resource.plural,
+                call.name(),
+                &[fault],
+            ));
         }
         "" | "0" => new.set_meta("resourceVersion", stored.revision.to_string()),
         text => match text.parse::<u64>() {

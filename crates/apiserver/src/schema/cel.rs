@@ -361,7 +361,8 @@ fn kube_cel_timestamp(text: &str) -> Option<Cel> {
 
 fn evaluate_constant(text: &str) -> Option<Cel> {
     let program = compile_expression(text).ok()?;
-    ROOT.with(|root| Cel::resolve(&program, &root.new_inner_scope())).ok()
+    ROOT.with(|root| Cel::resolve(&program, &root.new_inner_scope()))
+        .ok()
 }
 
 fn untyped(value: &Value) -> Cel {

@@ -330,6 +330,7 @@ impl Store {
     }
 
     /// The oldest revision that can still be read.
+    #[cfg(test)]
     pub(crate) fn oldest(&self) -> u64 {
         self.read().compacted
     }
