@@ -128,7 +128,7 @@ fn shared_schemas(schemas: &mut Map<String, Value>) {
     }
 }
 
-/// `dev.golden.a.v1.Widget`
+/// `dev.example.v1.Widget`
 fn schema_name(resource: &Resource, kind: &str) -> String {
     if resource.is_custom() {
         let mut parts: Vec<&str> = resource.group.split('.').collect();
