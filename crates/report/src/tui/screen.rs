@@ -42,7 +42,8 @@ impl Screen {
             // Writing to a String cannot fail.
             let _ = write!(out, "\x1b[{}A", live.len() - 1);
         }
-        out.push_str("\x1b[?2026l");
+        // The cursor is hidden only meanwhile: a SIGKILL must not leave the shell without one.
+        out.push_str("\x1b[?25h\x1b[?2026l");
         self.shown = live;
         out
     }
