@@ -77,18 +77,21 @@ impl Page<'_> {
                 Some(ink) if !line.is_empty() => self.push(format_args!("{}", self.color.paint(ink, line))),
                 _ => self.out.push_str(line),
             }
-            self.end_line();
+            // A space at the end of a value may be what is wrong with it; those of an empty column are not.
+            if line.is_empty() {
+                self.trim_line();
+            }
+            self.out.push('\n');
         }
         if text.is_empty() {
-            self.end_line();
+            self.trim_line();
+            self.out.push('\n');
         }
     }
 
-    /// Ends a line, without the spaces of an empty column.
-    fn end_line(&mut self) {
+    fn trim_line(&mut self) {
         let length = self.out.trim_end_matches(' ').len();
         self.out.truncate(length);
-        self.out.push('\n');
     }
 
     fn push(&mut self, text: std::fmt::Arguments<'_>) {
