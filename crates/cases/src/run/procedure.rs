@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 use super::StepReport;
 use super::world::{Frame, World};
 use crate::{
-    plan::{DefinedStep, StepPlan},
+    plan::{DefinedStep, PartReference, StepPlan},
     step::{self, Fault, Output, StepContext, location},
     template::Scope,
     vocabulary::{Restart, StepKind},
@@ -135,7 +135,11 @@ impl World<'_> {
             StepKind::Defined(defined) => {
                 let frame = Frame {
                     parameters: Some(arguments(defined, scope)?),
-                    ..frame.clone()
+                    // What the use says of the part holds for the steps within.
+                    part: match step.part {
+                        PartReference::Default => frame.part,
+                        PartReference::Named(_) => Some(self.part_index(&step.part, frame)?),
+                    },
                 };
                 bound(timeout, self.steps(&defined.steps, &frame, Some(report))).await
             }
