@@ -268,6 +268,7 @@ impl<'a> Dispatcher<'a> {
                     let _ = go_on.send(());
                 }
             }
+            Control::Notice(level, text) => self.events.push(EventKind::Notice { level, text }),
             Control::Resumed(pause) => self.events.push(EventKind::Notice {
                 level: NoticeLevel::Info,
                 text: format!(

@@ -6,14 +6,14 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 use crate::{
-    event::{EventKind, TestIndex},
+    event::{EventKind, NoticeLevel, TestIndex},
     fixture::FixtureValue,
     requirement::Unmet,
     verdict::{Failure, Verdict},
 };
 
 /// What somebody outside asks of a run that is going on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
     /// Ctrl-C, SIGTERM, SIGHUP or `q`: stop; the second one skips the grace.
     Interrupt,
@@ -23,6 +23,8 @@ pub enum Control {
     GoOn,
     /// Seatrial was stopped, by Ctrl-Z, for so long; deadlines have been moved on already.
     Resumed(Duration),
+    /// Something to tell that came up beside the run, such as what a dead run had left.
+    Notice(NoticeLevel, String),
 }
 
 /// Everything that can happen to a run.
