@@ -1,1 +1,7 @@
-fn main() {}
+//! The `seatrial` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    seatrial::command()
+}

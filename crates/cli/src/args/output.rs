@@ -22,6 +22,15 @@ pub(crate) struct OutputArgs {
     pub(crate) no_tui: bool,
 }
 
+impl ScreenArgs {
+    /// For commands that have no such flags.
+    pub(crate) const DEFAULT: Self = Self {
+        verbose: false,
+        quiet: false,
+        color: ColorChoice::Auto,
+    };
+}
+
 /// What standard output is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum OutputFormat {
