@@ -233,7 +233,7 @@ pub(crate) fn program() -> String {
 }
 
 /// A seed that nobody has used before, short enough to be typed.
-fn fresh_seed() -> u64 {
+pub(crate) fn fresh_seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     u64::from(now.subsec_nanos() ^ std::process::id().rotate_left(16)) % 1_000_000
 }

@@ -71,3 +71,12 @@ pub(crate) fn listen(
         }
     }))
 }
+
+/// No terminal that anything would have to be done about.
+pub(crate) struct NoTerminal;
+
+impl Suspend for NoTerminal {
+    fn suspend(&mut self) {}
+
+    fn resume(&mut self) {}
+}

@@ -6,6 +6,8 @@
 
 mod args;
 mod list;
+mod main;
 
 pub(crate) use args::{LibtestArgs, ListFormat};
 pub(crate) use list::list;
+pub(crate) use main::main;

@@ -1,0 +1,18 @@
+//! `seatrial check`.
+
+use seatrial_engine::Severity;
+
+use crate::{
+    args::CheckArgs,
+    command::run::paths,
+    entry::Origin,
+    exit::Exit,
+    screen::{Screen, print},
+    stop::Stop,
+};
+
+/// Reads all files and says all that is wrong with them; with `-v`, what was understood of each.
+pub(crate) fn check(args: &CheckArgs, screen: Screen) -> Result<Exit, Stop> {
+    let loaded = seatrial_cases::load(&paths(&args.paths, Origin::Command));
+    todo!("{loaded:?} {screen:?}")
+}
