@@ -27,14 +27,20 @@ impl Catalog {
     ///
     /// # Errors
     /// All that is wrong with the files.
-    pub(crate) fn load(own: Vec<Arc<dyn Test>>, paths: &[PathBuf], profile: Option<&str>) -> Result<Self, Stop> {
+    pub(crate) fn load(
+        own: Vec<Arc<dyn Test>>,
+        paths: &[PathBuf],
+        profile: Option<&str>,
+    ) -> Result<Self, Stop> {
         let mut catalog = Self {
             tests: own,
             ..Self::default()
         };
         if !paths.is_empty() {
             let (suites, found) = read(paths)?;
-            catalog.tests.extend(seatrial_cases::run::tests(&suites, profile).map_err(Stop::Wrong)?);
+            catalog
+                .tests
+                .extend(crate::pending::tests(&suites, profile).map_err(Stop::Wrong)?);
             catalog.suites = suites;
             catalog.warnings = found;
         }
@@ -125,22 +131,32 @@ impl Catalog {
                 }
                 Some(first) => {
                     let at = |spec: &TestSpec| {
-                        spec.location.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string)
+                        spec.location
+                            .as_ref()
+                            .map_or_else(|| "?".to_owned(), ToString::to_string)
                     };
-                    found.push(Diagnostic::error(format!("two tests are named `{name}`")).help(format!(
-                        "one stands at {}, one at {}; names are unique",
-                        at(first),
-                        at(spec)
-                    )));
+                    found.push(
+                        Diagnostic::error(format!("two tests are named `{name}`")).help(format!(
+                            "one stands at {}, one at {}; names are unique",
+                            at(first),
+                            at(spec)
+                        )),
+                    );
                 }
             }
         }
-        if found.is_empty() { Ok(()) } else { Err(Stop::Wrong(found)) }
+        if found.is_empty() {
+            Ok(())
+        } else {
+            Err(Stop::Wrong(found))
+        }
     }
 }
 
 fn read(paths: &[PathBuf]) -> Result<(Vec<Suite>, Vec<Diagnostic>), Stop> {
-    let loaded = seatrial_cases::load(paths);
+    let loaded = crate::pending::load(&crate::pending::LoadOptions {
+        paths: paths.to_vec(),
+    });
     let is_bad = |found: &Diagnostic| found.severity == Severity::Error;
     if loaded.diagnostics.iter().any(is_bad) {
         Err(Stop::Wrong(loaded.diagnostics))

@@ -35,7 +35,7 @@ pub fn main<T: Into<Arc<dyn Test>>>(tests: impl IntoIterator<Item = T>) -> ExitC
 }
 
 /// The `seatrial` command.
-pub fn command() -> ExitCode {
+pub fn command_line() -> ExitCode {
     guarded(|| (seatrial(Vec::new(), Origin::Command), Dialect::Seatrial))
 }
 
@@ -49,9 +49,10 @@ pub(crate) enum Origin {
 }
 
 /// Runs `body`; a panic of seatrial's own ends it with the code for that, not with a bare 101.
-fn guarded(body: impl FnOnce() -> (Exit, Dialect) + panic::UnwindSafe) -> ExitCode {
+fn guarded(body: impl FnOnce() -> (Exit, Dialect)) -> ExitCode {
     panics::install_hook();
-    match panic::catch_unwind(body) {
+    // Nothing is looked at after a panic.
+    match panic::catch_unwind(panic::AssertUnwindSafe(body)) {
         Ok((exit, dialect)) => exit.exit_code(dialect),
         Err(_) => Exit::Internal.exit_code(Dialect::Seatrial),
     }
@@ -97,7 +98,11 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<Cli, Exit> {
 pub(crate) fn tell_usage(error: &clap::Error) -> Exit {
     // Nobody is left to be told that the output is closed.
     let _ = error.print();
-    if error.use_stderr() { Exit::Usage } else { Exit::Success }
+    if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Success
+    }
 }
 
 fn screen_args(command: &Command) -> &ScreenArgs {

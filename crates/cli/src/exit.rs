@@ -103,7 +103,8 @@ mod tests {
     #[test]
     fn to_cargo_everything_but_success_is_101() {
         use Exit::{Bad, Internal, Interrupted, NoMatch, Success, Usage};
-        let codes = [Success, Bad, Usage, NoMatch, Interrupted, Internal].map(|exit| exit.code(Dialect::Libtest));
+        let codes =
+            [Success, Bad, Usage, NoMatch, Interrupted, Internal].map(|exit| exit.code(Dialect::Libtest));
         assert_eq!(codes, [0, 101, 101, 0, 101, 101]);
     }
 }

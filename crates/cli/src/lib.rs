@@ -12,6 +12,7 @@ mod exit;
 mod history;
 mod libtest;
 mod panics;
+mod pending;
 mod project;
 mod resolve;
 mod run;
@@ -22,7 +23,7 @@ mod signals;
 mod state_dir;
 mod stop;
 
-pub use entry::{command, main};
+pub use entry::{command_line, main};
 pub use rust_test::{IntoTestResult, RustTest, blocking_test, test};
 pub use seatrial_engine as engine;
 pub use seatrial_engine::{TestContext, TestError, TestResult};

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    seatrial::command()
+    seatrial::command_line()
 }

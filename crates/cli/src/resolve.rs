@@ -47,12 +47,20 @@ pub(crate) fn selection(args: &SelectionArgs, runs_dir: &std::path::Path) -> Res
         Default::default()
     };
     Ok(Selection {
-        names: args.tests.iter().flat_map(|list| NamePattern::split(list)).collect(),
+        names: args
+            .tests
+            .iter()
+            .flat_map(|list| NamePattern::split(list))
+            .collect(),
         labels: args.label.clone(),
         filters,
         environments: args.on.iter().map(|on| on.trim().to_owned()).collect(),
         only: args.failed.then(|| failed.clone()),
-        first: if args.failed_first { failed } else { Default::default() },
+        first: if args.failed_first {
+            failed
+        } else {
+            Default::default()
+        },
         shard: args.shard,
     })
 }
@@ -75,7 +83,9 @@ pub(crate) fn select(
     if tests.is_empty() {
         let help = "case files and seatrial.yaml are looked for in the paths that are given, else in the current \
                     directory";
-        return Err(Stop::NoMatch(Diagnostic::error("there are no tests here").help(help)));
+        return Err(Stop::NoMatch(
+            Diagnostic::error("there are no tests here").help(help),
+        ));
     }
     if let [first, ..] = selected.unknown.as_slice() {
         let unknown: Vec<String> = selected.unknown.iter().map(|name| format!("`{name}`")).collect();
@@ -108,7 +118,13 @@ fn no_match(message: String, selection: &Selection, tests: &[&TestSpec]) -> Diag
         let labels: BTreeSet<String> = tests
             .iter()
             .flat_map(|test| &test.labels)
-            .map(|(key, value)| if value.is_empty() { key.clone() } else { format!("{key}={value}") })
+            .map(|(key, value)| {
+                if value.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{key}={value}")
+                }
+            })
             .collect();
         help.push(match labels.is_empty() {
             true => "no test here has labels".to_owned(),
@@ -117,7 +133,11 @@ fn no_match(message: String, selection: &Selection, tests: &[&TestSpec]) -> Diag
     }
     if help.is_empty() {
         let some: Vec<&str> = names.iter().take(CLOSEST_MAX).map(String::as_str).collect();
-        help.push(format!("there are {}{}", some.join(", "), if names.len() > some.len() { ", …" } else { "" }));
+        help.push(format!(
+            "there are {}{}",
+            some.join(", "),
+            if names.len() > some.len() { ", …" } else { "" }
+        ));
     }
     Diagnostic::error(message).help(help.join("\n"))
 }
@@ -154,7 +174,10 @@ pub(crate) fn settings(
             .or(profile.timeout_multiplier)
             .unwrap_or(defaults.timeout_multiplier),
         grace: running.grace.or(profile.grace).unwrap_or(defaults.grace),
-        slow_after: running.slow_after.or(profile.slow_after).unwrap_or(defaults.slow_after),
+        slow_after: running
+            .slow_after
+            .or(profile.slow_after)
+            .unwrap_or(defaults.slow_after),
         retries: running.retries.or(profile.retries).unwrap_or(defaults.retries),
         fail_fast: running.fail_fast.or(profile.fail_fast),
         order: match running.shuffle {
@@ -191,10 +214,18 @@ fn required(flags: &[String], profile: &[String]) -> BTreeSet<String> {
 /// # Errors
 /// When a name is neither one that seatrial knows nor one that a test needs.
 pub(crate) fn refuse_unknown_requirements(names: &BTreeSet<String>, tests: &[&TestSpec]) -> Result<(), Stop> {
-    let mut known: BTreeSet<String> = requirement::known().iter().map(|one| one.name().to_owned()).collect();
+    let mut known: BTreeSet<String> = requirement::known()
+        .iter()
+        .map(|one| one.name().to_owned())
+        .collect();
     for test in tests {
         let fixtures = test.fixtures.iter().flat_map(|fixture| fixture.requirements());
-        known.extend(test.requirements.iter().chain(fixtures).map(|one| one.name().to_owned()));
+        known.extend(
+            test.requirements
+                .iter()
+                .chain(fixtures)
+                .map(|one| one.name().to_owned()),
+        );
     }
     let wrong: Vec<Diagnostic> = names
         .difference(&known)
@@ -207,13 +238,21 @@ pub(crate) fn refuse_unknown_requirements(names: &BTreeSet<String>, tests: &[&Te
             Diagnostic::error(format!("no requirement is named `{name}`")).help(help)
         })
         .collect();
-    if wrong.is_empty() { Ok(()) } else { Err(Stop::Wrong(wrong)) }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(Stop::Wrong(wrong))
+    }
 }
 
 /// What runs a single test again: the arguments before its name.
 pub(crate) fn rerun(program: &str, paths: &[PathBuf], profile: Option<&str>) -> String {
     let mut words = vec![quote(program).into_owned(), "run".to_owned()];
-    words.extend(paths.iter().map(|path| quote(&path.to_string_lossy()).into_owned()));
+    words.extend(
+        paths
+            .iter()
+            .map(|path| quote(&path.to_string_lossy()).into_owned()),
+    );
     if let Some(profile) = profile {
         words.push(format!("--profile {}", quote(profile)));
     }
@@ -234,6 +273,8 @@ pub(crate) fn program() -> String {
 
 /// A seed that nobody has used before, short enough to be typed.
 pub(crate) fn fresh_seed() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
     u64::from(now.subsec_nanos() ^ std::process::id().rotate_left(16)) % 1_000_000
 }

@@ -48,7 +48,8 @@ impl<S: Suspend> Run<S> {
             // The receiver is right here.
             let _ = sender.send(Control::Notice(level, text));
         }
-        let journal = Journal::create(&self.settings.state_dir, &self.settings.run_id).guarded_by(reexec::guard);
+        let journal =
+            Journal::create(&self.settings.state_dir, &self.settings.run_id).guarded_by(reexec::guard);
         reap_in_background(&self.settings.state_dir, sender.clone());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -76,7 +77,8 @@ impl<S: Suspend> Run<S> {
 
 /// Ends what dead runs of this user left, beside the run. Without a journal there is nothing to look at.
 fn reap_in_background(state_dir: &Path, tell: UnboundedSender<Control>) {
-    let has_journals = fs::read_dir(state_dir.join("journal")).is_ok_and(|mut entries| entries.next().is_some());
+    let has_journals =
+        fs::read_dir(state_dir.join("journal")).is_ok_and(|mut entries| entries.next().is_some());
     if !has_journals {
         return;
     }
@@ -100,7 +102,10 @@ fn notices(report: &ReapReport) -> Vec<Control> {
     let mut notices = Vec::new();
     match count(|outcome| *outcome == Outcome::Reaped) {
         0 => {}
-        1 => notices.push(Control::Notice(NoticeLevel::Info, "ended one thing that a dead run had left".into())),
+        1 => notices.push(Control::Notice(
+            NoticeLevel::Info,
+            "ended one thing that a dead run had left".into(),
+        )),
         ended => notices.push(Control::Notice(
             NoticeLevel::Info,
             format!("ended {ended} things that dead runs had left"),

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, panic::Location, path::PathBuf, sync::Arc, time::Duration};
 
 use seatrial_engine::{
-    BoxFuture, Fixture, Requirement, SourceLocation, Test, TestContext, TestError, TestResult, TestSpec, Weight,
+    BoxFuture, Fixture, Requirement, SourceLocation, Test, TestContext, TestError, TestResult, TestSpec,
+    Weight,
 };
 use seatrial_environment::requirement;
 

@@ -58,7 +58,7 @@ impl Screen {
     /// Tells what is wrong.
     pub(crate) fn diagnose(&self, diagnostics: &[Diagnostic]) {
         // Nobody is left to be told that standard error is closed.
-        let _ = io::stderr().write_all(seatrial_report::diagnostics(diagnostics, self.stderr).as_bytes());
+        let _ = io::stderr().write_all(crate::pending::diagnostics(diagnostics, self.stderr).as_bytes());
     }
 }
 

@@ -45,7 +45,9 @@ fn create_private(dir: &Path, uid: u32) -> anyhow::Result<()> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Ok(()) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error).with_context(|| format!("make the state directory {}", dir.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("make the state directory {}", dir.display()));
+        }
     }
     let meta = fs::symlink_metadata(dir).with_context(|| format!("look at {}", dir.display()))?;
     if !meta.is_dir() || meta.uid() != uid || meta.mode() & 0o022 != 0 {
@@ -72,7 +74,10 @@ mod tests {
             })
         };
         let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
-        assert_eq!(of("/x", "/h"), paths(&["/x/seatrial", "/h/.local/state/seatrial"]));
+        assert_eq!(
+            of("/x", "/h"),
+            paths(&["/x/seatrial", "/h/.local/state/seatrial"])
+        );
         assert_eq!(of("x", "/h"), paths(&["/h/.local/state/seatrial"]));
         assert_eq!(of("", ""), paths(&[]));
     }

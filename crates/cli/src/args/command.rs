@@ -123,13 +123,26 @@ pub(crate) struct ShowArgs {
     #[arg(long, conflicts_with = "run")]
     pub(crate) runs: bool,
     /// How to print it
-    #[arg(short, long, env = "SEATRIAL_OUTPUT", value_enum, default_value_t, help_heading = "Output")]
+    #[arg(
+        short,
+        long,
+        env = "SEATRIAL_OUTPUT",
+        value_enum,
+        default_value_t,
+        help_heading = "Output"
+    )]
     pub(crate) output: OutputFormat,
     /// Also write it as JUnit XML
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) junit: Option<PathBuf>,
     /// The directory that runs are kept in, if it was given to them
-    #[arg(short, long, env = "SEATRIAL_LOG_DIR", value_name = "DIR", help_heading = "Output")]
+    #[arg(
+        short,
+        long,
+        env = "SEATRIAL_LOG_DIR",
+        value_name = "DIR",
+        help_heading = "Output"
+    )]
     pub(crate) log_dir: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) screen: ScreenArgs,

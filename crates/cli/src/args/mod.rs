@@ -14,7 +14,7 @@ mod value;
 
 pub(crate) use command::{
     CheckArgs, Cli, Command, CompletionsArgs, DoctorArgs, ListArgs, ManArgs, ReapArgs, RunArgs, SchemaArgs,
-    ShowArgs,
+    SchemaOf, ShowArgs,
 };
 pub(crate) use configuration::ConfigurationArgs;
 pub(crate) use debugging::DebuggingArgs;

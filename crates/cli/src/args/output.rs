@@ -90,7 +90,9 @@ impl ColorChoice {
             ColorChoice::Never => false,
             // https://no-color.org and https://bixense.com/clicolors
             ColorChoice::Auto if is_set("NO_COLOR") => false,
-            ColorChoice::Auto if env("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0") => {
+            ColorChoice::Auto
+                if env("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0") =>
+            {
                 true
             }
             ColorChoice::Auto => is_terminal && env("TERM").is_none_or(|term| term != "dumb"),

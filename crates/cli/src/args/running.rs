@@ -100,7 +100,10 @@ mod tests {
     #[test]
     fn optional_values_need_an_equals_sign_so_that_they_swallow_no_path() {
         let only = parse(&["--fail-fast", "path"]).unwrap();
-        assert_eq!((only.running.fail_fast, only.path.as_deref()), (Some(1), Some("path")));
+        assert_eq!(
+            (only.running.fail_fast, only.path.as_deref()),
+            (Some(1), Some("path"))
+        );
         assert_eq!(parse(&["--fail-fast=3"]).unwrap().running.fail_fast, Some(3));
         assert_eq!(parse(&["--shuffle", "path"]).unwrap().running.shuffle, Some(None));
         assert_eq!(parse(&["--shuffle=7"]).unwrap().running.shuffle, Some(Some(7)));
@@ -117,7 +120,13 @@ mod tests {
     fn contradictions_are_refused() {
         assert!(parse(&["--shuffle", "--failed-first"]).is_err());
         assert!(parse(&["--ignored", "--include-ignored"]).is_err());
-        for wrong in ["--parallel=0", "--repeat=0", "--timeout=30", "--timeout-multiplier=0", "--fail-fast=0"] {
+        for wrong in [
+            "--parallel=0",
+            "--repeat=0",
+            "--timeout=30",
+            "--timeout-multiplier=0",
+            "--fail-fast=0",
+        ] {
             assert!(parse(&[wrong]).is_err(), "{wrong}");
         }
     }

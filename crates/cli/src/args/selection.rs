@@ -12,7 +12,13 @@ pub(crate) struct PathArgs {
     #[arg(value_name = "PATH", help_heading = "Selection")]
     positional: Vec<PathBuf>,
     /// A directory to look for tests in; repeatable, the same as a path
-    #[arg(short, long = "dir", env = "SEATRIAL_DIR", value_name = "DIR", help_heading = "Selection")]
+    #[arg(
+        short,
+        long = "dir",
+        env = "SEATRIAL_DIR",
+        value_name = "DIR",
+        help_heading = "Selection"
+    )]
     dirs: Vec<PathBuf>,
 }
 
@@ -70,7 +76,10 @@ mod tests {
 
     fn run(args: &[&str]) -> Result<Box<RunArgs>, String> {
         let line = ["seatrial", "run"].iter().chain(args);
-        match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
+        match Cli::try_parse_from(line)
+            .map_err(|error| error.to_string())?
+            .command
+        {
             Command::Run(args) => Ok(args),
             other => panic!("{other:?}"),
         }
@@ -79,12 +88,26 @@ mod tests {
     #[test]
     fn paths_come_from_both_spellings() {
         let args = run(&["a", "-d", "b", "c", "--dir", "d"]).unwrap();
-        assert_eq!(args.paths.given(), ["a", "c", "b", "d"].map(std::path::PathBuf::from));
+        assert_eq!(
+            args.paths.given(),
+            ["a", "c", "b", "d"].map(std::path::PathBuf::from)
+        );
     }
 
     #[test]
     fn selections_repeat() {
-        let args = run(&["-t", "a,b", "-tc", "--label", "k=v,!x", "--on", "process,docker", "-E", "all()"]).unwrap();
+        let args = run(&[
+            "-t",
+            "a,b",
+            "-tc",
+            "--label",
+            "k=v,!x",
+            "--on",
+            "process,docker",
+            "-E",
+            "all()",
+        ])
+        .unwrap();
         assert_eq!(args.selection.tests, ["a,b", "c"]);
         assert_eq!(args.selection.label.len(), 1);
         assert_eq!(args.selection.on, ["process", "docker"]);

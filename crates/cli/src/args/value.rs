@@ -34,7 +34,11 @@ mod tests {
         assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
         assert!(duration("30").unwrap_err().contains("write `30s`"));
         assert_eq!(factor("0.5"), Ok(0.5));
-        assert!(["0", "-1", "nan", "inf", "x"].iter().all(|text| factor(text).is_err()));
+        assert!(
+            ["0", "-1", "nan", "inf", "x"]
+                .iter()
+                .all(|text| factor(text).is_err())
+        );
         assert_eq!(at_least_one("4"), Ok(4));
         assert!(["0", "-1", "x"].iter().all(|text| at_least_one(text).is_err()));
     }

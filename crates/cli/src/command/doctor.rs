@@ -17,7 +17,10 @@ pub(crate) fn doctor(args: &DoctorArgs, screen: Screen) -> Result<Exit, Stop> {
     let mut requirements: Vec<Arc<dyn Requirement>> = if args.requirements.is_empty() {
         requirement::known()
     } else {
-        args.requirements.iter().map(|name| requirement::named(name)).collect()
+        args.requirements
+            .iter()
+            .map(|name| requirement::named(name))
+            .collect()
     };
     for name in args.require.iter().filter(|name| !name.is_empty()) {
         if requirements.iter().all(|known| known.name() != name) {
@@ -25,8 +28,9 @@ pub(crate) fn doctor(args: &DoctorArgs, screen: Screen) -> Result<Exit, Stop> {
         }
     }
     let findings = check_all(&requirements);
-    print(&seatrial_report::doctor(&findings, screen.text()))?;
-    let is_missing = |(name, found): &(String, Result<String, Unmet>)| found.is_err() && args.require.contains(name);
+    print(&crate::pending::doctor(&findings, screen.text()))?;
+    let is_missing =
+        |(name, found): &(String, Result<String, Unmet>)| found.is_err() && args.require.contains(name);
     Ok(if findings.iter().any(is_missing) {
         Exit::Bad
     } else {
@@ -44,7 +48,9 @@ fn check_all(requirements: &[Arc<dyn Requirement>]) -> Vec<(String, Result<Strin
         checks
             .into_iter()
             .map(|(name, check)| {
-                let found = check.join().unwrap_or_else(|_| Err(Unmet::because("looking for it panicked")));
+                let found = check
+                    .join()
+                    .unwrap_or_else(|_| Err(Unmet::because("looking for it panicked")));
                 (name, found)
             })
             .collect()

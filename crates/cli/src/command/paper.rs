@@ -16,8 +16,8 @@ use crate::{
 pub(crate) fn schema(args: &SchemaArgs) -> Result<Exit, Stop> {
     use crate::args::SchemaOf;
     let schema = match args.of {
-        SchemaOf::Case => seatrial_cases::schema::case(),
-        SchemaOf::Suite => seatrial_cases::schema::suite(),
+        SchemaOf::Case => serde_json::json!({}),
+        SchemaOf::Suite => serde_json::json!({}),
     };
     print(&format!("{}\n", serde_json::to_string_pretty(&schema)?))?;
     Ok(Exit::Success)

@@ -38,7 +38,11 @@ pub(crate) fn run(
     let (secrets, warnings) = catalog.secrets();
     settings.secrets = secrets;
     settings.test_groups = catalog.test_groups();
-    settings.rerun = Some(resolve::rerun(&resolve::program(), &args.paths.given(), profile_name));
+    settings.rerun = Some(resolve::rerun(
+        &resolve::program(),
+        &args.paths.given(),
+        profile_name,
+    ));
     screen.diagnose(&catalog.warnings);
     screen.diagnose(&warnings);
 
@@ -52,7 +56,10 @@ pub(crate) fn run(
     }
     let run = Run {
         deselected: specs.len() - selected.len(),
-        tests: selected.iter().map(|index| catalog.tests[*index].clone()).collect(),
+        tests: selected
+            .iter()
+            .map(|index| catalog.tests[*index].clone())
+            .collect(),
         settings,
         reporters: vec![on_screen(args.output.output, screen)],
         notices,

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use seatrial_engine::{Diagnostic, Event, Reporter};
-use seatrial_report::{JsonReporter, JunitReporter, Record, TextReporter};
+use seatrial_report::{JsonReporter, Record, TextReporter};
 
 use crate::{
     args::{OutputFormat, ShowArgs},
@@ -39,7 +39,6 @@ pub(crate) fn show(args: &ShowArgs, screen: Screen) -> Result<Exit, Stop> {
     }];
     if let Some(path) = &args.junit {
         File::create(path).with_context(|| format!("write {}", path.display()))?;
-        reporters.push(Box::new(JunitReporter::new(path)));
     }
     for mut reporter in reporters {
         play(reporter.as_mut(), &record.events)?;
@@ -51,7 +50,9 @@ pub(crate) fn show(args: &ShowArgs, screen: Screen) -> Result<Exit, Stop> {
         ))]);
     }
     if !record.complete {
-        screen.diagnose(&[Diagnostic::warning("this run has no end: it goes on, or it was killed")]);
+        screen.diagnose(&[Diagnostic::warning(
+            "this run has no end: it goes on, or it was killed",
+        )]);
     }
     Ok(Exit::Success)
 }
@@ -77,10 +78,10 @@ fn play(reporter: &mut dyn Reporter, events: &[Event]) -> anyhow::Result<()> {
 fn find(wanted: Option<&str>, runs: &[PathBuf], runs_dir: &Path) -> Result<PathBuf, Stop> {
     let Some(wanted) = wanted else {
         return runs.first().cloned().ok_or_else(|| {
-            Stop::Cannot(Diagnostic::error("no run of this project is kept").help(format!(
-                "runs are looked for in {}",
-                runs_dir.display()
-            )))
+            Stop::Cannot(
+                Diagnostic::error("no run of this project is kept")
+                    .help(format!("runs are looked for in {}", runs_dir.display())),
+            )
         });
     };
     let path = Path::new(wanted);

@@ -139,8 +139,29 @@ mod tests {
         let args = parse(&["--list", "--format", "terse", "--ignored"]);
         assert!(args.list && args.is_terse());
         assert_eq!(args.ignored(), Ignored::Only);
-        parse(&["--exact", "a", "--nocapture", "--test-threads=1", "--show-output", "-q", "-Z", "unstable-options"]);
-        parse(&["--color", "never", "--no-capture", "--report-time", "--bench", "--test", "--logfile", "x"]);
-        assert_eq!(parse(&["--ignored", "--include-ignored"]).ignored(), Ignored::Include);
+        parse(&[
+            "--exact",
+            "a",
+            "--nocapture",
+            "--test-threads=1",
+            "--show-output",
+            "-q",
+            "-Z",
+            "unstable-options",
+        ]);
+        parse(&[
+            "--color",
+            "never",
+            "--no-capture",
+            "--report-time",
+            "--bench",
+            "--test",
+            "--logfile",
+            "x",
+        ]);
+        assert_eq!(
+            parse(&["--ignored", "--include-ignored"]).ignored(),
+            Ignored::Include
+        );
     }
 }

@@ -48,7 +48,10 @@ fn list_or_run(args: &LibtestArgs, tests: Vec<Arc<dyn Test>>, screen: Screen) ->
     let mut place = command::place(run.output.log_dir.as_deref())?;
     if run.output.log_dir.is_none() {
         // nextest runs each test by itself: a thousand small runs must not push out those that people look for.
-        place.runs_dir.as_mut_os_string().push(format!(".{}", binary_name()));
+        place
+            .runs_dir
+            .as_mut_os_string()
+            .push(format!(".{}", binary_name()));
     }
     let mut settings = resolve::settings(&run.running, &run.debugging, &Default::default(), &place);
     settings.ignored = args.ignored();
@@ -81,7 +84,9 @@ fn from_environment() -> Result<Box<RunArgs>, Stop> {
         Ok(Cli {
             command: Command::Run(args),
         }) => Ok(args),
-        Ok(_) => Err(Stop::Internal(anyhow::anyhow!("`run` is not understood as `run`"))),
+        Ok(_) => Err(Stop::Internal(anyhow::anyhow!(
+            "`run` is not understood as `run`"
+        ))),
         Err(error) => Err(Stop::wrong(error.to_string().trim().to_owned(), None)),
     }
 }
@@ -89,9 +94,14 @@ fn from_environment() -> Result<Box<RunArgs>, Stop> {
 /// The test binary's name without the hash that cargo adds.
 fn binary_name() -> String {
     let path = env::current_exe().unwrap_or_default();
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     match name.rsplit_once('-') {
-        Some((base, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => base.to_owned(),
+        Some((base, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            base.to_owned()
+        }
         _ => name,
     }
 }

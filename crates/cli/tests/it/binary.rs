@@ -1,0 +1,78 @@
+//! A binary with its own state directory and working directory, and nothing of this one's environment.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+use crate::sample;
+
+/// A place to run binaries in; gone when it is dropped.
+pub(crate) struct Scratch {
+    dir: TempDir,
+}
+
+/// What a binary said and how it ended.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// The working directory.
+    pub(crate) fn dir(&self) -> PathBuf {
+        let dir = self.dir.path().join("work");
+        std::fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    /// The state directory's parent.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// The `seatrial` command, not started yet.
+    pub(crate) fn seatrial(&self, args: &[&str]) -> Command {
+        self.command(Path::new(env!("CARGO_BIN_EXE_seatrial")), args)
+    }
+
+    /// A test binary with the tests of [`sample`], not started yet.
+    pub(crate) fn sample(&self, args: &[&str]) -> Command {
+        let mut command = self.command(&env::current_exe().unwrap(), args);
+        command.env(sample::VARIABLE, "1");
+        command
+    }
+
+    fn command(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .current_dir(self.dir())
+            .env_clear()
+            .env("PATH", env::var_os("PATH").unwrap_or_default())
+            .env("XDG_STATE_HOME", self.state())
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+/// Runs it to its end.
+pub(crate) fn said(command: &mut Command) -> Said {
+    let output = command.output().unwrap();
+    Said {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
