@@ -38,9 +38,7 @@ impl Catalog {
         };
         if !paths.is_empty() {
             let (suites, found) = read(paths)?;
-            catalog
-                .tests
-                .extend(crate::pending::tests(&suites, profile).map_err(Stop::Wrong)?);
+            catalog.tests.extend(seatrial_cases::run::tests(&suites, profile));
             catalog.suites = suites;
             catalog.warnings = found;
         }
@@ -154,7 +152,7 @@ impl Catalog {
 }
 
 fn read(paths: &[PathBuf]) -> Result<(Vec<Suite>, Vec<Diagnostic>), Stop> {
-    let loaded = crate::pending::load(&crate::pending::LoadOptions {
+    let loaded = seatrial_cases::load(&seatrial_cases::LoadOptions {
         paths: paths.to_vec(),
     });
     let is_bad = |found: &Diagnostic| found.severity == Severity::Error;

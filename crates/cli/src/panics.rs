@@ -10,7 +10,7 @@ pub(crate) fn install_hook() {
     INSTALLED.call_once(|| {
         let default = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            crate::pending::restore_terminal();
+            seatrial_report::restore_terminal();
             // `eprintln!` would panic again if standard error is closed.
             let _ = writeln!(std::io::stderr(), "seatrial itself failed; this is a bug:");
             default(info);

@@ -11,35 +11,40 @@ use seatrial_engine::{
     journal::{Journal, Outcome, ReapOptions, ReapReport, reap},
 };
 use seatrial_environment::{reapers, reexec};
-use seatrial_report::RecordWriter;
+use seatrial_report::{RecordWriter, TuiHandle};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::signals::{self, Suspend};
+use crate::signals;
 
 /// What a run is made of.
-pub(crate) struct Run<S> {
+pub(crate) struct Run {
     /// How it is run.
     pub(crate) settings: Settings,
     /// The selected tests, in order.
     pub(crate) tests: Vec<Arc<dyn Test>>,
     /// How many tests the selection left out.
     pub(crate) deselected: usize,
-    /// Who is told what happens, besides the record.
-    pub(crate) reporters: Vec<Box<dyn Reporter>>,
     /// What is told before anything else.
     pub(crate) notices: Vec<(NoticeLevel, String)>,
-    /// What has to be done about the terminal when seatrial is stopped.
-    pub(crate) terminal: S,
 }
 
-impl<S: Suspend> Run<S> {
-    /// Runs the tests and waits until nothing of them is left. `controls` is given to whoever reads keys.
+/// Who is told what happens, besides the record.
+#[derive(Default)]
+pub(crate) struct Told {
+    pub(crate) reporters: Vec<Box<dyn Reporter>>,
+    /// The terminal, if one of them draws on it: it is given back while seatrial is stopped.
+    pub(crate) terminal: Option<TuiHandle>,
+}
+
+impl Run {
+    /// Runs the tests and waits until nothing of them is left. `tell` makes the reporters, and is given the way to
+    /// control the run for whoever reads keys.
     ///
     /// # Errors
     /// When it could not even begin.
     pub(crate) fn start(
         self,
-        connect: impl FnOnce(UnboundedSender<Control>) -> Option<Box<dyn Reporter>>,
+        tell: impl FnOnce(&UnboundedSender<Control>) -> Told,
     ) -> anyhow::Result<RunSummary> {
         let record = RecordWriter::create(&self.settings.run_dir)
             .with_context(|| format!("create a record in {}", self.settings.run_dir.display()))?;
@@ -60,11 +65,12 @@ impl<S: Suspend> Run<S> {
             .with_journal(journal)
             .with_deselected(self.deselected)
             .with_reporter(Box::new(record));
-        for reporter in self.reporters.into_iter().chain(connect(sender.clone())) {
+        let Told { reporters, terminal } = tell(&sender);
+        for reporter in reporters {
             runner = runner.with_reporter(reporter);
         }
         let summary = runtime.block_on(async {
-            let signals = signals::listen(sender, self.terminal).context("install signal handlers")?;
+            let signals = signals::listen(sender, terminal).context("install signal handlers")?;
             let summary = runner.run(self.tests, controls).await;
             signals.abort();
             anyhow::Ok(summary)

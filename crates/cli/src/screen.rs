@@ -19,7 +19,7 @@ pub(crate) struct Screen {
     pub(crate) stderr: Color,
     /// How much is told.
     pub(crate) verbosity: Verbosity,
-    /// Whether lines can be rewritten: a terminal in both directions, not a dumb one, and nobody's build log.
+    /// Whether lines can be rewritten: a terminal, not a dumb one, and nobody's build log.
     pub(crate) is_live: bool,
 }
 
@@ -41,7 +41,6 @@ impl Screen {
             },
             is_live: stdout
                 && stderr
-                && io::stdin().is_terminal()
                 && env::var_os("CI").is_none()
                 && env::var_os("TERM").is_some_and(|term| term != "dumb" && !term.is_empty()),
         }

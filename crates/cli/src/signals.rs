@@ -10,19 +10,12 @@ use std::time::Instant;
 
 use rustix::process::{Signal, getpid, kill_process};
 use seatrial_engine::Control;
+use seatrial_report::TuiHandle;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc::UnboundedSender,
     task::JoinHandle,
 };
-
-/// What has to be done about the terminal when seatrial stands still and goes on.
-pub(crate) trait Suspend: Send + 'static {
-    /// Puts the terminal as it was.
-    fn suspend(&mut self);
-    /// Takes it again.
-    fn resume(&mut self);
-}
 
 /// Passes signals on as controls until the task is aborted. Must be called inside the runtime; from then on none
 /// of these signals ends the process.
@@ -31,7 +24,7 @@ pub(crate) trait Suspend: Send + 'static {
 /// When the handlers cannot be installed.
 pub(crate) fn listen(
     controls: UnboundedSender<Control>,
-    mut terminal: impl Suspend,
+    terminal: Option<TuiHandle>,
 ) -> std::io::Result<JoinHandle<()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -47,7 +40,9 @@ pub(crate) fn listen(
                 _ = hangup.recv() => Control::Interrupt,
                 _ = status.recv() => Control::Status,
                 _ = stop.recv() => {
-                    terminal.suspend();
+                    if let Some(terminal) = &terminal {
+                        terminal.suspend();
+                    }
                     // One that came earlier, from somebody's `kill -CONT`, is not the end of this pause.
                     tokio::select! {
                         biased;
@@ -61,7 +56,9 @@ pub(crate) fn listen(
                     }
                     let pause = since.elapsed();
                     seatrial_engine::stopped_for(pause);
-                    terminal.resume();
+                    if let Some(terminal) = &terminal {
+                        terminal.resume();
+                    }
                     Control::Resumed(pause)
                 }
             };
@@ -70,13 +67,4 @@ pub(crate) fn listen(
             }
         }
     }))
-}
-
-/// No terminal that anything would have to be done about.
-pub(crate) struct NoTerminal;
-
-impl Suspend for NoTerminal {
-    fn suspend(&mut self) {}
-
-    fn resume(&mut self) {}
 }

@@ -105,7 +105,11 @@ impl<W: Write + Send> LibtestReporter<W> {
             return;
         }
         let reason = match (&outcome.reason, outcome.verdict) {
-            (Some(reason), Verdict::Skipped) => format!(", {}", in_a_line(reason)),
+            (Some(reason), Verdict::Skipped) => {
+                // Here the word for it stands before the comma already.
+                let reason = reason.strip_prefix("ignored: ").unwrap_or(reason);
+                format!(", {}", in_a_line(reason))
+            }
             (_, Verdict::Flaky) => format!(" (flaky: passed at attempt {})", outcome.attempts),
             (_, Verdict::Errored | Verdict::TimedOut | Verdict::Cancelled) => {
                 format!(" ({})", outcome.verdict)

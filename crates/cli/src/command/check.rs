@@ -13,7 +13,7 @@ use crate::{
 
 /// Reads all files and says all that is wrong with them; with `-v`, what was understood of each.
 pub(crate) fn check(args: &CheckArgs, screen: Screen) -> Result<Exit, Stop> {
-    let loaded = crate::pending::load(&crate::pending::LoadOptions {
+    let loaded = seatrial_cases::load(&seatrial_cases::LoadOptions {
         paths: paths(&args.paths, Origin::Command),
     });
     screen.diagnose(&loaded.diagnostics);

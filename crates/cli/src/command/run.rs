@@ -1,9 +1,17 @@
 //! `seatrial run`.
 
-use std::{env, io, path::PathBuf, sync::Arc};
+use std::{
+    env,
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+    sync::Arc,
+    thread,
+};
 
-use seatrial_engine::{NoticeLevel, Reporter, Test};
-use seatrial_report::{JsonReporter, TextReporter};
+use rustix::fs::FileType;
+use seatrial_engine::{Control, NoticeLevel, Reporter, Test};
+use seatrial_report::{JsonReporter, TextReporter, TuiReporter};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
     args::{OutputFormat, PathArgs, RunArgs},
@@ -12,7 +20,7 @@ use crate::{
     exit::Exit,
     history, project,
     resolve::{self, Place},
-    run::Run,
+    run::{Run, Told},
     screen::Screen,
     state_dir,
     stop::Stop,
@@ -46,6 +54,13 @@ pub(crate) fn run(
     screen.diagnose(&catalog.warnings);
     screen.diagnose(&warnings);
 
+    if args.debugging.breakpoint.is_some() && !can_press_enter(screen) {
+        return Err(Stop::wrong(
+            "`--breakpoint` waits for Enter, and standard input is no terminal",
+            Some("start it in a terminal, or give it a pipe to read from".into()),
+        ));
+    }
+
     let mut notices = Vec::new();
     if let Some(shard) = selection.shard {
         history::mark_as_shard(&settings.run_dir, shard)?;
@@ -61,12 +76,56 @@ pub(crate) fn run(
             .map(|index| catalog.tests[*index].clone())
             .collect(),
         settings,
-        reporters: vec![on_screen(args.output.output, screen)],
         notices,
-        terminal: crate::signals::NoTerminal,
     };
-    let summary = run.start(|_| None)?;
+    let summary = run.start(|controls| told(args, screen, controls))?;
     Ok(Exit::of(&summary))
+}
+
+/// Who is told what happens: the screen, and what flags ask for.
+fn told(args: &RunArgs, screen: Screen, controls: &UnboundedSender<Control>) -> Told {
+    let mut told = Told::default();
+    if args.output.output == OutputFormat::Text && screen.is_live && !args.output.no_tui {
+        let term = env::var("TERM").ok();
+        let controls = controls.clone();
+        let pass_on = move |control| {
+            // The run may be over already.
+            let _ = controls.send(control);
+        };
+        // A terminal that cannot be drawn on gets lines of text.
+        if let Ok(tui) = TuiReporter::open(Box::new(io::stdout()), term.as_deref(), screen.text(), pass_on) {
+            told.terminal = Some(tui.handle());
+            told.reporters.push(Box::new(tui));
+        }
+    }
+    if told.terminal.is_none() {
+        told.reporters.push(on_screen(args.output.output, screen));
+        if args.debugging.breakpoint.is_some() {
+            go_on_at_enter(controls.clone());
+        }
+    }
+    told
+}
+
+fn can_press_enter(screen: Screen) -> bool {
+    let stdin = io::stdin();
+    let is_pipe =
+        rustix::fs::fstat(&stdin).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
+    screen.is_live || stdin.is_terminal() || is_pipe
+}
+
+/// Without live lines, nobody else reads what is typed. The thread ends with the process.
+fn go_on_at_enter(controls: UnboundedSender<Control>) {
+    thread::spawn(move || {
+        for line in io::stdin().lines() {
+            if line.is_err() || controls.send(Control::GoOn).is_err() {
+                return;
+            }
+        }
+        let text = "standard input has ended, so nobody can go on from a breakpoint";
+        let _ = controls.send(Control::Notice(NoticeLevel::Warning, text.into()));
+        let _ = controls.send(Control::Interrupt);
+    });
 }
 
 fn on_screen(output: OutputFormat, screen: Screen) -> Box<dyn Reporter> {

@@ -12,7 +12,7 @@ use crate::{
     command, entry,
     exit::Exit,
     resolve,
-    run::Run,
+    run::{Run, Told},
     screen::{Screen, print},
     stop::Stop,
 };
@@ -71,11 +71,12 @@ fn list_or_run(args: &LibtestArgs, tests: Vec<Arc<dyn Test>>, screen: Screen) ->
         settings,
         tests,
         deselected,
-        reporters: vec![Box::new(LibtestReporter::new(io::stdout(), options))],
         notices: Vec::new(),
-        terminal: crate::signals::NoTerminal,
     }
-    .start(|_| None)?;
+    .start(|_| Told {
+        reporters: vec![Box::new(LibtestReporter::new(io::stdout(), options))],
+        terminal: None,
+    })?;
     Ok(Exit::of(&summary))
 }
 
