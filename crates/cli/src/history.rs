@@ -26,8 +26,10 @@ pub(crate) fn runs(dir: &Path) -> io::Result<Vec<PathBuf>> {
     };
     let mut runs = Vec::new();
     for entry in entries {
-        let path = entry?.path();
-        if path.join("record.jsonl").is_file() {
+        let entry = entry?;
+        let path = entry.path();
+        // `latest` is a link to one of them.
+        if entry.file_type()?.is_dir() && path.join("record.jsonl").is_file() {
             runs.push(path);
         }
     }

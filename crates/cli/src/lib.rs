@@ -12,7 +12,6 @@ mod exit;
 mod history;
 mod libtest;
 mod panics;
-mod pending;
 mod project;
 mod resolve;
 mod run;

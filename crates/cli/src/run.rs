@@ -11,7 +11,7 @@ use seatrial_engine::{
     journal::{Journal, Outcome, ReapOptions, ReapReport, reap},
 };
 use seatrial_environment::{reapers, reexec};
-use seatrial_report::{RecordWriter, TuiHandle};
+use seatrial_report::{RUNS_KEPT, RecordWriter, TuiHandle, link_latest, prune_runs};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::signals;
@@ -48,6 +48,7 @@ impl Run {
     ) -> anyhow::Result<RunSummary> {
         let record = RecordWriter::create(&self.settings.run_dir)
             .with_context(|| format!("create a record in {}", self.settings.run_dir.display()))?;
+        tidy(&self.settings.run_dir);
         let (sender, controls) = unbounded_channel();
         for (level, text) in self.notices {
             // The receiver is right here.
@@ -78,6 +79,14 @@ impl Run {
         // A test that was abandoned may block a thread for ever; the process ends all the same.
         runtime.shutdown_background();
         summary
+    }
+}
+
+/// Keeps the directory of runs in order. None of it is worth a word when it fails: the run itself is written.
+fn tidy(run_dir: &Path) {
+    let _ = link_latest(run_dir);
+    if let Some(runs_dir) = run_dir.parent() {
+        let _ = prune_runs(runs_dir, RUNS_KEPT);
     }
 }
 

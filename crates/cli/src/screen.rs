@@ -3,10 +3,11 @@
 use std::{
     env,
     io::{self, IsTerminal as _, Write as _},
+    path::PathBuf,
 };
 
 use seatrial_engine::Diagnostic;
-use seatrial_report::{Color, TextOptions, Verbosity};
+use seatrial_report::{Color, GithubOptions, TextOptions, Verbosity};
 
 use crate::args::ScreenArgs;
 
@@ -57,8 +58,22 @@ impl Screen {
     /// Tells what is wrong.
     pub(crate) fn diagnose(&self, diagnostics: &[Diagnostic]) {
         // Nobody is left to be told that standard error is closed.
-        let _ = io::stderr().write_all(crate::pending::diagnostics(diagnostics, self.stderr).as_bytes());
+        let _ = io::stderr().write_all(seatrial_report::diagnostics(diagnostics, self.stderr).as_bytes());
+        if let Some(options) = github_options() {
+            // There, too: the runner of GitHub reads both, and standard output may be JSON.
+            let _ =
+                io::stderr().write_all(seatrial_report::github_diagnostics(diagnostics, &options).as_bytes());
+        }
     }
+}
+
+/// Where things are, in a job of GitHub Actions.
+pub(crate) fn github_options() -> Option<GithubOptions> {
+    (env::var_os("GITHUB_ACTIONS")? == "true").then(|| GithubOptions {
+        workspace: env::var_os("GITHUB_WORKSPACE").map(PathBuf::from),
+        directory: env::current_dir().unwrap_or_default(),
+        summary: env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from),
+    })
 }
 
 /// Writes to standard output. That its reader has gone, as `head` does, is no error.

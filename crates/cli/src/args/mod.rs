@@ -13,8 +13,7 @@ mod selection;
 mod value;
 
 pub(crate) use command::{
-    CheckArgs, Cli, Command, CompletionsArgs, DoctorArgs, ListArgs, ManArgs, ReapArgs, RunArgs, SchemaArgs,
-    SchemaOf, ShowArgs,
+    CheckArgs, Cli, Command, CompletionsArgs, DoctorArgs, ListArgs, ManArgs, ReapArgs, RunArgs, ShowArgs,
 };
 pub(crate) use configuration::ConfigurationArgs;
 pub(crate) use debugging::DebuggingArgs;

@@ -28,7 +28,7 @@ pub(crate) fn doctor(args: &DoctorArgs, screen: Screen) -> Result<Exit, Stop> {
         }
     }
     let findings = check_all(&requirements);
-    print(&crate::pending::doctor(&findings, screen.text()))?;
+    print(&seatrial_report::doctor(&findings, screen.text()))?;
     let is_missing =
         |(name, found): &(String, Result<String, Unmet>)| found.is_err() && args.require.contains(name);
     Ok(if findings.iter().any(is_missing) {

@@ -31,9 +31,9 @@ pub(crate) fn list(
     let selected: Vec<_> = selected.into_iter().map(|index| specs[index]).collect();
     screen.diagnose(&catalog.warnings);
     print(&if args.json {
-        crate::pending::list_json(&selected)
+        seatrial_report::list_json(&selected)
     } else {
-        crate::pending::list(&selected, screen.text())
+        seatrial_report::list(&selected, screen.text())
     })?;
     Ok(Exit::Success)
 }

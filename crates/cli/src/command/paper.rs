@@ -1,4 +1,4 @@
-//! `seatrial schema`, `completions` and `man`: what is printed and never changes at run time.
+//! `seatrial completions` and `man`: what is printed and never changes at run time.
 
 use std::{fs, io};
 
@@ -6,22 +6,11 @@ use anyhow::Context as _;
 use clap::CommandFactory as _;
 
 use crate::{
-    args::{Cli, CompletionsArgs, ManArgs, SchemaArgs},
+    args::{Cli, CompletionsArgs, ManArgs},
     exit::Exit,
     screen::print,
     stop::Stop,
 };
-
-/// Prints a JSON Schema.
-pub(crate) fn schema(args: &SchemaArgs) -> Result<Exit, Stop> {
-    use crate::args::SchemaOf;
-    let schema = match args.of {
-        SchemaOf::Case => serde_json::json!({}),
-        SchemaOf::Suite => serde_json::json!({}),
-    };
-    print(&format!("{}\n", serde_json::to_string_pretty(&schema)?))?;
-    Ok(Exit::Success)
-}
 
 /// Prints a completion script.
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<Exit, Stop> {

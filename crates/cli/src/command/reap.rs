@@ -20,7 +20,7 @@ pub(crate) fn reap(args: &ReapArgs, screen: Screen) -> Result<Exit, Stop> {
         ..ReapOptions::default()
     };
     let report = end_leftovers(&state_dir::find_or_create()?, &reapers(), &options);
-    print(&crate::pending::reap_report(&report, screen.text()))?;
+    print(&seatrial_report::reap_report(&report, screen.text()))?;
     Ok(if report.is_clean() {
         Exit::Success
     } else {

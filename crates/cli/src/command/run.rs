@@ -3,14 +3,14 @@
 use std::{
     env,
     io::{self, IsTerminal as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     thread,
 };
 
 use rustix::fs::FileType;
 use seatrial_engine::{Control, NoticeLevel, Reporter, Test};
-use seatrial_report::{JsonReporter, TextReporter, TuiReporter};
+use seatrial_report::{GithubReporter, JsonReporter, JunitReporter, TextReporter, TuiReporter};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     history, project,
     resolve::{self, Place},
     run::{Run, Told},
-    screen::Screen,
+    screen::{Screen, github_options},
     state_dir,
     stop::Stop,
 };
@@ -69,6 +69,8 @@ pub(crate) fn run(
             format!("shard {shard}: {} of the selected tests", selected.len()),
         ));
     }
+    let run_dir = settings.run_dir.clone();
+    let junit = args.output.junit.as_deref().or(profile.junit.as_deref());
     let run = Run {
         deselected: specs.len() - selected.len(),
         tests: selected
@@ -78,12 +80,18 @@ pub(crate) fn run(
         settings,
         notices,
     };
-    let summary = run.start(|controls| told(args, screen, controls))?;
+    let summary = run.start(|controls| told(args, &run_dir, junit, screen, controls))?;
     Ok(Exit::of(&summary))
 }
 
 /// Who is told what happens: the screen, and what flags ask for.
-fn told(args: &RunArgs, screen: Screen, controls: &UnboundedSender<Control>) -> Told {
+fn told(
+    args: &RunArgs,
+    run_dir: &Path,
+    junit: Option<&Path>,
+    screen: Screen,
+    controls: &UnboundedSender<Control>,
+) -> Told {
     let mut told = Told::default();
     if args.output.output == OutputFormat::Text && screen.is_live && !args.output.no_tui {
         let term = env::var("TERM").ok();
@@ -97,6 +105,15 @@ fn told(args: &RunArgs, screen: Screen, controls: &UnboundedSender<Control>) -> 
             told.terminal = Some(tui.handle());
             told.reporters.push(Box::new(tui));
         }
+    }
+    if let (Some(options), OutputFormat::Text) = (github_options(), args.output.output) {
+        told.reporters
+            .push(Box::new(GithubReporter::new(io::stdout(), options)));
+    }
+    told.reporters
+        .push(Box::new(JunitReporter::new(run_dir.join("junit.xml"))));
+    if let Some(path) = junit {
+        told.reporters.push(Box::new(JunitReporter::new(path)));
     }
     if told.terminal.is_none() {
         told.reporters.push(on_screen(args.output.output, screen));
@@ -145,7 +162,7 @@ pub(crate) fn paths(args: &PathArgs, origin: Origin) -> Vec<PathBuf> {
 }
 
 /// Where this project's runs are kept.
-pub(crate) fn place(log_dir: Option<&std::path::Path>) -> Result<Place, Stop> {
+pub(crate) fn place(log_dir: Option<&Path>) -> Result<Place, Stop> {
     let state_dir = state_dir::find_or_create()?;
     let project = project::name(&env::current_dir()?);
     let runs_dir = match log_dir {

@@ -1,14 +1,12 @@
 //! `seatrial show`.
 
 use std::{
-    fs::File,
     io,
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
 use seatrial_engine::{Diagnostic, Event, Reporter};
-use seatrial_report::{JsonReporter, Record, TextReporter};
+use seatrial_report::{JsonReporter, JunitReporter, Record, TextReporter};
 
 use crate::{
     args::{OutputFormat, ShowArgs},
@@ -38,7 +36,7 @@ pub(crate) fn show(args: &ShowArgs, screen: Screen) -> Result<Exit, Stop> {
         OutputFormat::Text => Box::new(TextReporter::new(io::stdout(), screen.text())),
     }];
     if let Some(path) = &args.junit {
-        File::create(path).with_context(|| format!("write {}", path.display()))?;
+        reporters.push(Box::new(JunitReporter::new(path)));
     }
     for mut reporter in reporters {
         play(reporter.as_mut(), &record.events)?;
