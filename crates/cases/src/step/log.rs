@@ -55,9 +55,11 @@ pub(crate) async fn contains(step: &LogContains, context: &StepContext<'_>) -> R
                 if more.map_err(unreadable)? {
                     continue;
                 }
-                // All is read and no more can come.
-                let status = wait.part_ended().await;
-                break Vain::Ended(status);
+                // All is read and no more can come, but for a restart by a step beside this one.
+                tokio::select! {
+                    status = wait.part_ended() => break Vain::Ended(status),
+                    () = wait.time_over() => break Vain::Late,
+                }
             }
             status = wait.part_ended() => {
                 followed.read_what_is_there().map_err(unreadable)?;
@@ -115,7 +117,10 @@ pub(crate) async fn not_contains(step: &LogNotContains, context: &StepContext<'_
             biased;
             more = followed.more() => {
                 if !more.map_err(unreadable)? {
-                    break Some(wait.part_ended().await);
+                    tokio::select! {
+                        status = wait.part_ended() => break Some(status),
+                        () = wait.time_over() => break None,
+                    }
                 }
             }
             status = wait.part_ended() => {
