@@ -58,7 +58,7 @@ async fn output_alone_differs() {
 
 #[tokio::test]
 async fn is_not_done_in_time() {
-    let outcome = run("{target: sleep 100, procedure: [{exec: echo busy; sleep 100, timeout: 200ms}]}").await;
+    let outcome = run("{target: sleep 100, procedure: [{exec: echo busy; sleep 100, timeout: 1s}]}").await;
     insta::assert_snapshot!(outcome.told(), @"
     failed
       message: `sh -c echo busy; sleep 100` was not done in time and was killed

@@ -53,7 +53,9 @@ async fn another_end_is_told() {
 
 #[tokio::test]
 async fn no_end_is_told() {
-    let outcome = run("{target: echo hi; sleep 100, procedure: [{exits: 0, timeout: 200ms}]}").await;
+    let outcome =
+        run("{target: echo hi; sleep 100, procedure: [{log_contains: hi}, {exits: 0, timeout: 200ms}]}")
+            .await;
     insta::assert_snapshot!(outcome.told(), @"
     failed
       message: `target` has not ended

@@ -37,7 +37,8 @@ async fn writes_replaces_and_appends() {
 #[tokio::test]
 async fn says_what_is_in_the_file() {
     let outcome = run(r#"
-        target: echo starting > status; sleep 100
+        files: {status: starting}
+        target: sleep 100
         procedure:
           - file_contains: {path: status, pattern: ready, timeout: 200ms}
         "#)
@@ -67,7 +68,10 @@ async fn says_that_there_is_no_file() {
 
 #[tokio::test]
 async fn cannot_be_written() {
-    let outcome = run("{target: mkdir status; sleep 100, procedure: [{exec: 'mkdir -p status'}, {write_file: {path: status, content: x}}]}").await;
+    let outcome = run(
+        "{target: sleep 100, procedure: [{exec: mkdir status}, {write_file: {path: status, content: x}}]}",
+    )
+    .await;
     insta::assert_snapshot!(outcome.told(), @"
     errored
       message: `GROUP/target/work/status` cannot be written: Is a directory (os error 21)

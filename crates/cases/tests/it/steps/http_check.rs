@@ -2,21 +2,23 @@
 
 use crate::harness::{passes, run};
 
-/// Answers 503 for a moment, then tells of each request as JSON.
+/// Answers 503 twice, then tells of each request as JSON.
 const SERVER: &str = r#"
 ports: [http]
 target:
   - python3
   - -uc
   - |
-    import http.server, json, time
-    began = time.monotonic()
+    import http.server, json
+    asked = 0
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
+            global asked
+            asked += 1
             body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
             seen = {"method": self.command, "path": self.path, "body": body, "type": self.headers.get("content-type")}
             text = json.dumps({"request": seen, "checks": [{"name": "db", "ok": True}]}).encode()
-            up = time.monotonic() - began > 0.3 and self.path != "/down"
+            up = asked > 2 and self.path != "/down"
             self.send_response(200 if up else 503)
             self.send_header("content-type", "application/json"); self.send_header("etag", "v1")
             self.end_headers()
@@ -56,14 +58,14 @@ procedure:
       url: "http://127.0.0.1:{{ port.http }}/status"
       status: 201
       json: {".request.path": /state, ".checks[0].ok": false, ".version": 2}
-      timeout: 1s
+      timeout: 3s
 "#;
     let outcome = run(&format!("{SERVER}{steps}")).await;
     insta::assert_snapshot!(outcome.told(), @r#"
     failed
       message: gave up waiting for GET http://127.0.0.1:PORT/status to be answered as expected
       step: http_check http://127.0.0.1:PORT/status
-      at: DIR/case.yaml:26
+      at: DIR/case.yaml:28
       mismatch: status: expected 201, saw 200
       mismatch: .request.path: expected "/state", saw "/status"
       mismatch: .checks[0].ok: expected false, saw true
@@ -78,6 +80,7 @@ async fn nobody_is_there() {
         ports: [http]
         target: echo thinking; sleep 100
         procedure:
+          - log_contains: thinking
           - http_check: {url: "http://127.0.0.1:{{ port.http }}/", timeout: 200ms}
         "#)
     .await;
@@ -85,7 +88,7 @@ async fn nobody_is_there() {
     failed
       message: gave up waiting for GET http://127.0.0.1:PORT/ to be answered as expected
       step: http_check http://127.0.0.1:PORT/
-      at: DIR/case.yaml:6
+      at: DIR/case.yaml:7
       mismatch: : expected an answer, saw connection refused
       history: connection refused
       log: target: thinking

@@ -61,6 +61,7 @@ async fn says_what_was_logged_instead() {
     let outcome = run(r#"
         target: echo starting; echo "cannot bind" >&2; sleep 100
         procedure:
+          - log_contains: bind
           - log_contains: {pattern: ready, timeout: 300ms}
         "#)
     .await;
@@ -68,7 +69,7 @@ async fn says_what_was_logged_instead() {
     failed
       message: gave up waiting for a line that contains `ready` in the log of `target`
       step: log_contains ready
-      at: DIR/case.yaml:5
+      at: DIR/case.yaml:6
       mismatch: matching lines: expected at least 1, saw 0
       history: 0 matching lines
       log: target: starting | cannot bind
@@ -103,7 +104,7 @@ async fn only_what_comes_since_a_restart() {
           - log_contains: /work
           - restart: {}
           - log_contains: {pattern: /work, since: restart}
-          - log_contains: {pattern: /work, count: 2}
+          - log_contains: {pattern: /work, count: {at_least: 2}}
         "#,
     )
     .await;

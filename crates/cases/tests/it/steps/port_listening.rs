@@ -39,6 +39,7 @@ async fn nobody_listens() {
         ports: [http]
         target: echo thinking; sleep 100
         procedure:
+          - log_contains: thinking
           - port_listening: {port: http, timeout: 200ms}
         "#)
     .await;
@@ -46,7 +47,7 @@ async fn nobody_listens() {
     failed
       message: gave up waiting for `target` to listen on TCP port PORT
       step: port_listening http
-      at: DIR/case.yaml:6
+      at: DIR/case.yaml:7
       mismatch: TCP port PORT: expected a socket of `target`, saw nobody listens
       history: TCP port PORT nobody listens
       log: target: thinking

@@ -26,7 +26,7 @@ target:
             else:
                 text, sender = key.fileobj.recvfrom(4096)
                 if sender: key.fileobj.sendto(text.upper(), sender)
-            print("took", text.decode())
+                print("took", text.decode())
 "#;
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn reaches_every_kind_of_socket() {
     let steps = r#"
 procedure:
   - send: {port: statsd, payload: "a:1|c", times: 2}
-  - log_contains: {pattern: "took a:1|c", count: 2}
+  - log_contains: {pattern: "took a:1|c", count: {at_least: 2}}
   - send: {to: "127.0.0.1:{{ port.statsd }}", payload: ping, expect: {equals: PING}}
   - send: {port: control, payload: hello, expect: HELLO}
     save: {said: reply}
@@ -59,7 +59,6 @@ async fn another_answer_is_told() {
       at: DIR/case.yaml:26
       mismatch: reply: expected contains `hello`, saw `HELLO`
       mismatch: reply: expected matches `^[0-9]`, saw `HELLO`
-      log: target: took hello
     ");
 }
 
