@@ -147,6 +147,8 @@ pub struct Decoder {
     file: Arc<SourceFile>,
     diagnostics: Vec<Diagnostic>,
     templates: Vec<TemplateUse>,
+    /// Which of the diagnostics say that a field is missing.
+    missing: Vec<usize>,
 }
 
 impl Decoder {
@@ -156,6 +158,7 @@ impl Decoder {
             file,
             diagnostics: Vec::new(),
             templates: Vec::new(),
+            missing: Vec::new(),
         }
     }
 
@@ -236,6 +239,21 @@ impl Decoder {
             .skip(skip)
             .filter_map(|diagnostic| Some(diagnostic.place.as_ref()?.span.clone().into()))
             .collect()
+    }
+
+    /// Takes in what a decoder said of a part of the same tree, from which everything around these spans had been cut.
+    /// What may only be said because something was cut is left out.
+    pub(crate) fn adopt(&mut self, partial: Decoder, cut: &[Span]) {
+        for (at, diagnostic) in partial.diagnostics.into_iter().enumerate() {
+            let about_cut = diagnostic.place.as_ref().is_none_or(|place| {
+                cut.iter()
+                    .any(|span| place.span.start <= span.range().start && span.range().end <= place.span.end)
+            });
+            if !partial.missing.contains(&at) && !about_cut && !self.diagnostics.contains(&diagnostic) {
+                self.diagnostics.push(diagnostic);
+            }
+        }
+        self.templates.extend(partial.templates);
     }
 
     /// How many errors there are by now.
@@ -405,6 +423,7 @@ impl<'n> Fields<'n> {
                     start: self.span.start,
                     end: self.span.start + u32::try_from(first_line).unwrap_or(0),
                 };
+                decoder.missing.push(decoder.diagnostics.len());
                 decoder.error(span, format!("`{}` is missing", info.key));
                 None
             }
@@ -450,7 +469,13 @@ impl<T: Decode> Decode for Option<T> {
 impl<T: Decode> Decode for Vec<T> {
     fn decode(node: &Node, decoder: &mut Decoder) -> Option<Self> {
         let Value::Sequence(items) = &node.value else {
-            decoder.wrong_type(node, "list");
+            let found = node.describe();
+            decoder
+                .error(node.span, format!("expected a list, found {found}"))
+                .help = node
+                .text()
+                .filter(|_| !node.is_null())
+                .map(|text| format!("a list of one is `[{text}]`"));
             return None;
         };
         // All items are visited before the verdict.

@@ -28,7 +28,7 @@ pub(crate) struct Found {
     pub(crate) file: Option<PathBuf>,
     /// The YAML files below its directory, without those of suites further down, in order.
     pub(crate) candidates: Vec<PathBuf>,
-    /// Only these, where not the whole suite was asked for: files, and directories.
+    /// Only these, where not the whole suite was asked for: files and directories, as `located` gives them.
     pub(crate) only: Option<Vec<PathBuf>>,
 }
 
@@ -37,21 +37,25 @@ impl Found {
     pub(crate) fn asked_for(&self, file: &Path) -> bool {
         match &self.only {
             None => true,
-            Some(only) => only.iter().any(|one| file == one || file.starts_with(one)),
+            Some(only) => {
+                let file = located(file);
+                only.iter().any(|one| file.starts_with(one))
+            }
         }
     }
 
     /// Whether a file was asked for by its own name.
     pub(crate) fn named(&self, file: &Path) -> bool {
-        self.only.iter().flatten().any(|one| one == file)
+        let file = located(file);
+        self.only.iter().flatten().any(|one| *one == file)
     }
 
     fn ask_for(&mut self, path: Option<&Path>, first: bool) {
         match path {
             None => self.only = None,
             Some(path) => match &mut self.only {
-                Some(only) => only.push(path.to_owned()),
-                None if first => self.only = Some(vec![path.to_owned()]),
+                Some(only) => only.push(located(path)),
+                None if first => self.only = Some(vec![located(path)]),
                 // The whole suite was asked for already.
                 None => {}
             },
@@ -186,19 +190,19 @@ fn walk(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The nearest directory with a suite's file, from this one up.
+/// The nearest directory with a suite's file, from this one up, in the form that the user named the path in: from `a/b`
+/// to `a`, `.` and `..`.
 fn suite_above(dir: PathBuf) -> Option<PathBuf> {
-    let absolute = std::path::absolute(&dir).ok()?;
-    let mut shown = dir;
-    for ancestor in absolute.ancestors() {
-        if ancestor.join(SUITE_FILE).is_file() {
-            return Some(tidy(&shown));
+    let mut shown = tidy(&dir);
+    for _ in 0..located(&dir).components().count() {
+        if shown.join(SUITE_FILE).is_file() {
+            return Some(shown);
         }
-        // Up, in the form that the user named the path in: `a/b` to `a` to `.` to `..`.
         shown = match shown.components().next_back() {
             Some(Component::Normal(_)) => parent(&shown),
-            Some(Component::RootDir) => return None,
-            _ => ancestor.parent()?.to_owned(),
+            Some(Component::ParentDir) => shown.join(".."),
+            Some(Component::RootDir | Component::Prefix(_)) => return None,
+            Some(Component::CurDir) | None => PathBuf::from(".."),
         };
     }
     None
@@ -218,15 +222,26 @@ fn parent(path: &Path) -> PathBuf {
     }
 }
 
-/// Without `./` and doubled slashes, so that a path compares equal however it was named.
+/// Without `.`, doubled slashes and `..` behind a name, so that a path compares equal however it was named.
 fn tidy(path: &Path) -> PathBuf {
-    let tidy: PathBuf = path
-        .components()
-        .filter(|component| *component != Component::CurDir)
-        .collect();
+    let mut tidy = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(tidy.components().next_back(), Some(Component::Normal(_))) => {
+                tidy.pop();
+            }
+            other => tidy.push(other),
+        }
+    }
     if tidy.as_os_str().is_empty() {
         PathBuf::from(".")
     } else {
         tidy
     }
+}
+
+/// Where a path is, whatever the working directory.
+fn located(path: &Path) -> PathBuf {
+    tidy(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
 }

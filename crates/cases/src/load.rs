@@ -199,6 +199,7 @@ fn case_files(
             .cloned()
             .collect();
     }
+    let mut broken = Vec::new();
     let mut matchers: Vec<(GlobMatcher, Option<usize>)> = Vec::new();
     let patterns = context.patterns.as_ref();
     let texts: Vec<&str> = match patterns {
@@ -213,6 +214,7 @@ fn case_files(
             Ok(glob) => matchers.push((glob.compile_matcher(), patterns.map(|_| at))),
             Err(error) => {
                 if let Some(pattern) = patterns.and_then(|patterns| patterns.get(at)) {
+                    broken.push(at);
                     diagnostics.push(diagnostic(
                         Severity::Error,
                         &pattern.origin,
@@ -243,8 +245,8 @@ fn case_files(
             files.push(file.clone());
         }
     }
-    for (pattern, used) in patterns.into_iter().flatten().zip(used) {
-        if !used && !PATTERNS.contains(&pattern.value.as_str()) {
+    for (at, (pattern, used)) in patterns.into_iter().flatten().zip(used).enumerate() {
+        if !used && !broken.contains(&at) && !PATTERNS.contains(&pattern.value.as_str()) {
             let mut idle = diagnostic(
                 Severity::Warning,
                 &pattern.origin,
@@ -262,6 +264,8 @@ fn duplicate_cases(suite: &Suite, diagnostics: &mut Vec<Diagnostic>) {
     let mut reported = HashSet::new();
     for case in &suite.cases {
         match first.get(&(case.name.as_str(), case.variant.as_deref())) {
+            // Two variants of one case; said already.
+            Some(earlier) if earlier.origin.to_string() == case.origin.to_string() => {}
             Some(earlier) => {
                 if reported.insert(case.origin.to_string()) {
                     let message = format!("a second case `{}` in the suite `{}`", case.name, suite.name);

@@ -139,6 +139,8 @@ pub(crate) struct Procedures<'a> {
     /// Every name that a template in a step refers to.
     pub(crate) references: Vec<Reference>,
     all: Vec<Node>,
+    /// The suite's own steps that are defined further below.
+    later: &'a [String],
 }
 
 impl<'a> Procedures<'a> {
@@ -156,6 +158,7 @@ impl<'a> Procedures<'a> {
             unserved: BTreeSet::new(),
             references: Vec::new(),
             all: Vec::new(),
+            later: &[],
         }
     }
 
@@ -174,7 +177,7 @@ impl<'a> Procedures<'a> {
     }
 
     fn step(&mut self, node: &Node, decoder: &mut Decoder) -> Option<StepPlan> {
-        let written = identify(node, self.definitions, decoder)?;
+        let written = identify(node, self.definitions, self.later, decoder)?;
         // Steps that nothing here serves have parameters nobody knows, `name` among them.
         let unserved = matches!(written.meaning, Meaning::Unserved);
         let (options, parameters): (Vec<Entry>, Vec<Entry>) =
@@ -496,15 +499,12 @@ pub(crate) fn define(
     name: &Located<String>,
     file: &StepDefinition,
     earlier: &IndexMap<String, Arc<Definition>>,
+    later: &[String],
     decoder: &mut Decoder,
 ) -> Definition {
-    if let Some(info) = find_step(&name.value) {
-        decoder
-            .error(
-                name.origin.span,
-                format!("`{}` is a step of the vocabulary", info.name),
-            )
-            .help = Some("choose another name".into());
+    if is_vocabulary(&name.value) {
+        let message = format!("`{}` is a step of the vocabulary", name.value);
+        decoder.error(name.origin.span, message).help = Some("choose another name".into());
     }
     for (parameter, declared) in &file.parameters {
         if OPTIONS.contains(&parameter.as_str()) {
@@ -547,6 +547,7 @@ pub(crate) fn define(
         unserved: BTreeSet::new(),
         references: Vec::new(),
         all: Vec::new(),
+        later,
     };
     for TemplateUse { references, origin } in outside {
         let needs = references.into_iter().map(|reference| Need {
@@ -622,6 +623,11 @@ struct Written {
     label: Option<String>,
 }
 
+/// Whether a name is one of the vocabulary's.
+pub(crate) fn is_vocabulary(name: &str) -> bool {
+    name == "parallel" || find_step(name).is_some()
+}
+
 fn find_step(name: &str) -> Option<&'static StepInfo> {
     VOCABULARY
         .iter()
@@ -646,9 +652,16 @@ fn meaning(name: &str, definitions: &IndexMap<String, Arc<Definition>>) -> Optio
 fn identify(
     node: &Node,
     definitions: &IndexMap<String, Arc<Definition>>,
+    later: &[String],
     decoder: &mut Decoder,
 ) -> Option<Written> {
     let undefined = |name: &str, span: Span, decoder: &mut Decoder| {
+        if later.iter().any(|one| one == name) {
+            decoder
+                .error(span, format!("the step `{name}` is defined further below"))
+                .help = Some("a step can use those that are defined before it".into());
+            return;
+        }
         let known = VOCABULARY
             .iter()
             .map(|info| info.name)

@@ -52,7 +52,7 @@ macro_rules! integers {
                 match resolve_plain(text) {
                     serde_json::Value::Number(number) => match number.as_i64().map(Self::try_from) {
                         Some(Ok(number)) => Ok(number),
-                        Some(Err(_)) => Err(format!("is not within {} and {}", Self::MIN, Self::MAX)),
+                        Some(Err(_)) => Err(format!("is not from {} to {}", Self::MIN, Self::MAX)),
                         None => Err("is no whole number".into()),
                     },
                     _ if text.len() > 1 && text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()) => {

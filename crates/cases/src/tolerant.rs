@@ -1,8 +1,8 @@
 //! Decoding that goes on behind mistakes.
 //!
 //! A structure with one bad field has no value, and what refers to it would then be reported as missing: one mistake, ten
-//! messages. So the smallest entry around each mistake is cut out and the rest decoded again. What the second pass says is
-//! dropped; its value only serves to find the mistakes elsewhere, since a file with errors is never run.
+//! messages. So the smallest entry around each mistake is cut out and the rest decoded again. The value only serves to find
+//! the mistakes elsewhere, since a file with errors is never run.
 
 use crate::{
     decode::{Decode, Decoder},
@@ -22,6 +22,7 @@ pub(crate) fn decode<T: Decode>(node: &Node, decoder: &mut Decoder) -> Option<T>
     // Templates that the failed pass saw are seen again by the one that counts.
     let earlier = decoder.take_templates();
     let mut wrong = decoder.error_spans(before);
+    let mut all_cut = wrong.clone();
     let mut rest = node.clone();
     for _ in 0..PASSES_MAX {
         let mut cut = false;
@@ -34,10 +35,11 @@ pub(crate) fn decode<T: Decode>(node: &Node, decoder: &mut Decoder) -> Option<T>
         let mut scratch = Decoder::new(decoder.file().clone());
         if let Some(value) = T::decode(&rest, &mut scratch) {
             decoder.see_again(earlier);
-            decoder.see_again(scratch.take_templates());
+            decoder.adopt(scratch, &all_cut);
             return Some(value);
         }
         wrong = scratch.error_spans(0);
+        all_cut.extend(&wrong);
     }
     None
 }

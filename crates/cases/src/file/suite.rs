@@ -285,11 +285,9 @@ declare! {
 
 impl Decode for Secret {
     fn decode(node: &Node, decoder: &mut Decoder) -> Option<Self> {
-        if let Value::Scalar { text, .. } = &node.value {
-            decoder.error(
-                node.span,
-                format!("a secret is not written in a file; to mask a variable's value: `env: {text}`"),
-            );
+        if matches!(node.value, Value::Scalar { .. }) {
+            decoder.error(node.span, "a secret is not written in a file").help =
+                Some("to mask the value of a variable: `env: NAME`".into());
             return None;
         }
         let entry = SecretEntry::decode(node, decoder)?;

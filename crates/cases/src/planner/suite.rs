@@ -24,7 +24,7 @@ use crate::{
         case::check_name,
         part::{self, Draft, Missing, absolute},
     },
-    procedure::{Definition, Procedures, Surroundings, check_reference, define},
+    procedure::{Definition, Procedures, Surroundings, check_reference, define, is_vocabulary},
     source::{Origin, SourceFile, Span},
     template::{Data, Names, Reference},
     tolerant,
@@ -214,7 +214,8 @@ fn fill(
             .cloned(),
     );
 
-    for (name, step) in &file.steps {
+    let steps: Vec<String> = file.steps.keys().cloned().collect();
+    for (at, (name, step)) in file.steps.iter().enumerate() {
         let key = root
             .get("steps")
             .and_then(|steps| entry_span(steps, name))
@@ -231,10 +232,21 @@ fn fill(
                 .cloned()
                 .collect(),
         );
-        let definition = define(&located, &step.value, &context.definitions, decoder);
-        context.definitions.insert(name.clone(), Arc::new(definition));
+        let later = &steps[at..];
+        let definition = define(&located, &step.value, &context.definitions, later, decoder);
+        if !is_vocabulary(name) {
+            context.definitions.insert(name.clone(), Arc::new(definition));
+        }
     }
-    for (name, fixture) in file.fixtures {
+    let fixtures: Vec<String> = file.fixtures.keys().cloned().collect();
+    for (at, (name, fixture)) in file.fixtures.into_iter().enumerate() {
+        for used in &fixture.value.uses {
+            if fixtures[at..].contains(&used.value) {
+                let message = format!("the fixture `{}` is defined further below", used.value);
+                decoder.error(used.origin.span, message).help =
+                    Some("a fixture can use those that are defined before it".into());
+            }
+        }
         let key = root
             .get("fixtures")
             .and_then(|fixtures| entry_span(fixtures, &name))
@@ -249,7 +261,7 @@ fn fill(
             .filter(|used| covers(fixture.origin.span, used.origin.span))
             .cloned()
             .collect();
-        let plan = fixture_plan(context, &located, fixture, node, &used, decoder);
+        let plan = fixture_plan(context, &located, fixture, &fixtures[at..], node, &used, decoder);
         declare_fixture(&plan, &mut context.names);
         context.suite.fixtures.insert(name, Arc::new(plan));
     }
@@ -396,13 +408,16 @@ fn fixture_plan(
     context: &SuiteContext,
     name: &Located<String>,
     file: Located<Fixture>,
+    later: &[String],
     node: Option<&Node>,
     templates: &[TemplateUse],
     decoder: &mut Decoder,
 ) -> FixturePlan {
     check_name(name, "fixture", decoder);
     let Located { value: file, origin } = file;
-    let uses = fixtures_of(&file.uses, &context.suite.fixtures, decoder);
+    let known = |used: &&Located<String>| !later.contains(&used.value);
+    let uses: Vec<Located<String>> = file.uses.iter().filter(known).cloned().collect();
+    let uses = fixtures_of(&uses, &context.suite.fixtures, decoder);
     let mut drafts: Vec<Draft> = file
         .parts
         .into_iter()
