@@ -45,6 +45,8 @@ pub struct GithubReporter<W: Write> {
     fixtures: Vec<String>,
     /// Switches commands on again.
     word: String,
+    /// The end of the run, until it is told.
+    ended: Option<RunSummary>,
     is_over: bool,
     out: W,
 }
@@ -62,6 +64,7 @@ impl<W: Write + Send> GithubReporter<W> {
             state: State::default(),
             fixtures: Vec::new(),
             word: format!("seatrial-{:016x}{:016x}", random(), random()),
+            ended: None,
             is_over: false,
             out,
         }
@@ -171,10 +174,18 @@ impl<W: Write + Send> Reporter for GithubReporter<W> {
                 let text = failure::in_text(failure, &Around::default());
                 self.fixtures.push(command("error", place, &title, &text));
             }
-            EventKind::RunFinished(run) => self.finish(run)?,
+            // Told with the flush: until then others may write what a target has said.
+            EventKind::RunFinished(run) => self.ended = Some(run.clone()),
             _ => {}
         }
         Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), ReportError> {
+        match self.ended.take() {
+            Some(run) => self.finish(&run),
+            None => Ok(()),
+        }
     }
 }
 

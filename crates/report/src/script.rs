@@ -69,6 +69,10 @@ impl Script {
         self
     }
 
+    pub(crate) fn now(&self) -> Duration {
+        self.now
+    }
+
     pub(crate) fn index(&self, name: &str) -> TestIndex {
         TestIndex(self.names.iter().position(|other| other == name).unwrap() as u32)
     }

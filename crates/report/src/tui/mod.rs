@@ -10,6 +10,8 @@
 //! terminal and its keys; `reporter` puts them together.
 
 mod draw;
+#[cfg(test)]
+mod on_a_terminal;
 mod reporter;
 mod screen;
 mod terminal;
