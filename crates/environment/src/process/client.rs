@@ -27,6 +27,12 @@ use tokio::{
 /// A supervisor is there within milliseconds, or something is very wrong.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Nothing that is asked for takes longer than killing a tree, for which the supervisor has its own deadline.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// From the end of its socket to its own end, with all that it holds.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(12);
+
 /// A running supervisor. Letting go of it closes the socket, and with it ends all that the supervisor holds.
 pub(super) struct Supervisor {
     socket: Arc<UnixStream>,
@@ -39,6 +45,7 @@ pub(super) struct Supervisor {
     gone: watch::Receiver<bool>,
     reader: AbortHandle,
     pub(super) pid: u32,
+    pidfd: OwnedFd,
 }
 
 type Replies = HashMap<u64, oneshot::Sender<(Reply, Vec<OwnedFd>)>>;
@@ -114,6 +121,7 @@ impl Supervisor {
         };
         let pid = pid_of(&pidfd).map_err(broken("find the supervisor's PID"))?;
         child.is_now(pid);
+        let waited_for = pidfd.try_clone().map_err(broken("watch the supervisor"))?;
         let replies = Arc::new(Mutex::new(Some(HashMap::new())));
         let (gone_sender, gone) = watch::channel(false);
         let reader = {
@@ -126,7 +134,7 @@ impl Supervisor {
                 // Its socket is closed, so it is about to end; what it held may take a moment.
                 let waited = tokio::task::spawn_blocking(move || {
                     drop(child);
-                    wait_for(&pidfd);
+                    wait_for(&waited_for);
                 });
                 drop(waited.await);
                 gone_sender.send_replace(true);
@@ -140,6 +148,7 @@ impl Supervisor {
             gone,
             reader: reader.abort_handle(),
             pid,
+            pidfd,
         })
     }
 
@@ -165,18 +174,29 @@ impl Supervisor {
             let _sending = self.sending.lock().await;
             send(&self.socket, &frame, fds).await?;
         }
-        match receiver.await {
-            Ok((Reply::Failed { errno }, _)) => Err(io::Error::from_raw_os_error(errno)),
-            Ok(answer) => Ok(answer),
-            Err(_) => Err(gone()),
+        match tokio::time::timeout(ANSWER_TIMEOUT, receiver).await {
+            Ok(Ok((Reply::Failed { errno }, _))) => Err(io::Error::from_raw_os_error(errno)),
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Err(gone()),
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "its supervisor does not answer",
+            )),
         }
     }
 
     /// Closes the socket: it ends all that it holds, and itself. Waits for that.
     pub(super) async fn close(&self) {
-        // Both ways: it sees the end of the stream, and so does the reader here.
-        drop(rustix::net::shutdown(&*self.socket, rustix::net::Shutdown::Both));
-        self.wait_gone().await;
+        // Both ways: it sees the end of the stream, and so does the reader here. An error says that this has happened.
+        let _ = rustix::net::shutdown(&*self.socket, rustix::net::Shutdown::Both);
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.wait_gone())
+            .await
+            .is_err()
+        {
+            // Somebody has stopped it. What it held is ended by whoever reads the journal's entry.
+            let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
+            self.wait_gone().await;
+        }
     }
 
     /// Waits until it is gone, however that comes.
@@ -234,7 +254,7 @@ impl Drop for Reaped {
 /// already.
 fn wait_for(pidfd: &OwnedFd) {
     use rustix::process::{WaitId, WaitIdOptions, waitid};
-    drop(waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED));
+    let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
 }
 
 async fn read(

@@ -93,7 +93,7 @@ mod tests {
         let inner = dir.path().join("a/b");
         fs::create_dir_all(&inner).unwrap();
         fs::write(inner.join("c"), "").unwrap();
-        fs::set_permissions(&inner, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&inner, fs::Permissions::from_mode(0o000)).unwrap();
         remove(&dir.path().join("a")).unwrap();
         assert!(!dir.path().join("a").exists());
         remove(&dir.path().join("a")).unwrap();

@@ -179,8 +179,11 @@ fn output() -> io::Result<(pipe::Receiver, OwnedFd)> {
     Ok((pipe::Receiver::from_owned_fd(read.into())?, write.into()))
 }
 
+/// Bytes on their way to a command.
+type Feed = (pipe::Sender, Vec<u8>);
+
 /// What a command reads; nothing at all without bytes.
-fn input(bytes: Option<Vec<u8>>) -> io::Result<(Option<(pipe::Sender, Vec<u8>)>, OwnedFd)> {
+fn input(bytes: Option<Vec<u8>>) -> io::Result<(Option<Feed>, OwnedFd)> {
     match bytes {
         None => Ok((None, File::open("/dev/null")?.into())),
         Some(bytes) => {
@@ -193,7 +196,7 @@ fn input(bytes: Option<Vec<u8>>) -> io::Result<(Option<(pipe::Sender, Vec<u8>)>,
     }
 }
 
-async fn feed(stdin: Option<(pipe::Sender, Vec<u8>)>) {
+async fn feed(stdin: Option<Feed>) {
     if let Some((mut pipe, bytes)) = stdin {
         // A command need not read all that it is given.
         drop(pipe.write_all(&bytes).await);

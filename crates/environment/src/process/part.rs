@@ -17,7 +17,6 @@ use crate::{
     signal::Signal,
     sockets::{self, Endpoint, Listening},
 };
-use rustix::event::EventfdFlags;
 use seatrial_engine::journal::{EntryId, Journal, ProcessIdentity};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -32,7 +31,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{Interest, unix::AsyncFd},
+    net::unix::pipe,
     sync::{mpsc, oneshot, watch},
     time::Instant,
 };
@@ -122,10 +121,8 @@ impl ProcessPart {
         let (log_state, log_reader) = watch::channel(LogState::default());
         // A supervisor says little: how its main process ended, and each command that it was asked to run.
         let (messages, received) = mpsc::unbounded_channel();
-        let written = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
-        let written = written.map_err(io::Error::from).and_then(|written| {
-            let theirs = written.try_clone()?;
-            Ok((AsyncFd::with_interest(written, Interest::READABLE)?, theirs))
+        let written = io::pipe().and_then(|(read, write)| {
+            Ok((pipe::Receiver::from_owned_fd(read.into())?, OwnedFd::from(write)))
         });
         let (written, written_theirs) = written.map_err(|source| StartError::Hold {
             part: part(),
@@ -284,12 +281,11 @@ impl ProcessPart {
                 .next()
                 .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
         });
-        let pidfd = pidfd.map_err(|source| {
+        if pidfd.is_err() {
             // Or whoever waits for its end would wait for one that never began.
             inner.log_state.send_modify(|state| state.ended = true);
             inner.state.send_modify(|state| state.status = Some(UNSEEN));
-            source
-        });
+        }
         let pidfd = pidfd.map_err(|source| match source.kind() {
             io::ErrorKind::BrokenPipe => StartError::Gone { part: part() },
             // What it is was looked at before; the rest only exec can tell.
@@ -627,20 +623,21 @@ pub(super) fn end_of(end: RawEnd) -> End {
 }
 
 /// Passes on that something was written, until nobody can write or is interested.
-async fn tell_log_news(news: watch::Sender<LogState>, written: AsyncFd<OwnedFd>) {
+async fn tell_log_news(news: watch::Sender<LogState>, written: pipe::Receiver) {
+    // One read takes all that came since the last.
+    let mut bytes = [0; 4096];
     loop {
         let readable = tokio::select! {
             readable = written.readable() => readable,
             () = news.closed() => return,
         };
-        let Ok(mut readable) = readable else {
-            return;
-        };
-        let mut count = [0; 8];
-        // Only resets it; how often it was written to does not matter.
-        drop(rustix::io::read(written.get_ref(), &mut count));
-        readable.clear_ready();
-        news.send_modify(|state| state.version += 1);
-        tokio::time::sleep(LOG_NEWS_PAUSE).await;
+        match readable.and_then(|()| written.try_read(&mut bytes)) {
+            Ok(1..) => {
+                news.send_modify(|state| state.version += 1);
+                tokio::time::sleep(LOG_NEWS_PAUSE).await;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(0) | Err(_) => return,
+        }
     }
 }

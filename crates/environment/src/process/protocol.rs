@@ -18,7 +18,7 @@ use std::{
 /// More than any environment that the kernel takes, less than could hurt.
 const FRAME_BYTES_MAX: usize = 16 << 20;
 
-/// With one message: three streams of a command, or two namespaces and an event.
+/// With one message: three streams of a command, or two namespaces and a pipe.
 const FDS_MAX: usize = 4;
 
 /// The length in front of a frame.
@@ -31,7 +31,7 @@ pub(super) struct Setup {
     pub(super) hold: Hold,
     /// Which network it gets.
     pub(super) network: NetworkSetup,
-    /// Where its logs go; a holder of a network has none. With it comes an eventfd, told when something was written.
+    /// Where its logs go; a holder of a network has none. With it comes a pipe, written to when something was logged.
     pub(super) logs: Option<LogSetup>,
 }
 

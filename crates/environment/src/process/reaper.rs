@@ -249,7 +249,7 @@ fn end_sessions(data: &TreeData, deadline: Instant) -> Result<(), ReapError> {
             for process in &left {
                 if let Ok(Some(pidfd)) = pin(process) {
                     // It may have ended meanwhile.
-                    drop(pidfd_send_signal(&pidfd, signal));
+                    let _ = pidfd_send_signal(&pidfd, signal);
                 }
             }
         }

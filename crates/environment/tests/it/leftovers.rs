@@ -131,10 +131,12 @@ impl Run {
         processes().difference(&self.before).copied().collect()
     }
 
+    /// Its own helper processes, and no other test's.
     fn helpers(&self, name: &str) -> Vec<u32> {
         let is_it = |pid: &u32| {
-            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name)
-                && fs::read(format!("/proc/{pid}/environ")).is_ok_and(|_| true)
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let has = |line: String| status.lines().any(|known| known == line);
+            has(format!("Name:\t{name}")) && has(format!("PPid:\t{}", self.child.id()))
         };
         self.processes().into_iter().filter(is_it).collect()
     }

@@ -20,7 +20,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 pub(super) struct Pump {
     writer: LogWriter,
     pipes: Vec<(Stream, OwnedFd)>,
-    /// An eventfd that seatrial watches.
+    /// A pipe that seatrial watches.
     written: OwnedFd,
     chunk: Vec<u8>,
     bytes_left: u64,
@@ -29,15 +29,16 @@ pub(super) struct Pump {
 }
 
 impl Pump {
-    pub(super) fn new(writer: LogWriter, written: OwnedFd, bytes_max: u64) -> Self {
-        Self {
+    pub(super) fn new(writer: LogWriter, written: OwnedFd, bytes_max: u64) -> io::Result<Self> {
+        fcntl_setfl(&written, OFlags::NONBLOCK)?;
+        Ok(Self {
             writer,
             pipes: Vec::new(),
             written,
             chunk: vec![0; CHUNK_BYTES],
             bytes_left: bytes_max,
             lost: None,
-        }
+        })
     }
 
     /// The write end of a new pipe.
@@ -46,7 +47,7 @@ impl Pump {
         // Only this end: the target's should block.
         fcntl_setfl(&read, OFlags::NONBLOCK)?;
         // A user has only so many large pipes; a smaller one does, too.
-        drop(fcntl_setpipe_size(&write, PIPE_BYTES));
+        let _ = fcntl_setpipe_size(&write, PIPE_BYTES);
         self.pipes.push((stream, read));
         Ok(write)
     }
@@ -90,8 +91,8 @@ impl Pump {
             index += 1;
         }
         if moved == Moved::Some {
-            // Full only if nobody ever read it; then it is readable in any case.
-            drop(rustix::io::write(&self.written, &1_u64.to_ne_bytes()));
+            // When it is full, seatrial has yet to read what it was told before.
+            let _ = rustix::io::write(&self.written, &[1]);
         }
         Ok(moved)
     }

@@ -117,7 +117,7 @@ impl Supervisor {
                 LogWriter::open(&logs.dir, &logs.part)?,
                 event,
                 logs.bytes_max,
-            )),
+            )?),
             _ => None,
         };
         let mut watched = SigSet::empty();

@@ -47,8 +47,8 @@ pub(crate) fn detach(name: &str) {
         blocked.add(signal);
     }
     // None of these has a reason to fail, and no remedy if it does.
-    drop(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&blocked), None));
-    drop(rustix::process::setsid());
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&blocked), None);
+    let _ = rustix::process::setsid();
     drop(std::ffi::CString::new(name).map(|name| rustix::thread::set_name(&name)));
 }
 

@@ -55,9 +55,9 @@ pub(super) fn kill_child(child: i32) {
         return;
     };
     // A child that this process has not waited for keeps its PID, dead or alive.
-    drop(kill_process(pid, Signal::STOP));
+    let _ = kill_process(pid, Signal::STOP);
     kill_below(child.unsigned_abs());
-    drop(kill_process(pid, Signal::KILL));
+    let _ = kill_process(pid, Signal::KILL);
 }
 
 /// Signals the process only if it is still below the root: its PID may be another's by now. What was looked up is
@@ -71,7 +71,7 @@ fn signal_below(root: u32, pid: u32, signal: Signal) {
     };
     if is_below(root, pid) {
         // It may have ended meanwhile.
-        drop(pidfd_send_signal(&pidfd, signal));
+        let _ = pidfd_send_signal(&pidfd, signal);
     }
 }
 
