@@ -85,13 +85,13 @@ async fn a_signal_ends_it_and_is_told() {
         .sh("trap 'echo got it' USR1; echo ready; while :; do sleep 0.01; done")
         .await;
     wait_for_text(&part, "ready").await;
-    part.signal(Signal::USR1).unwrap();
+    part.signal(Signal::USR1).await.unwrap();
     wait_for_text(&part, "got it").await;
-    part.signal(Signal::from_number(35).unwrap()).unwrap();
+    part.signal(Signal::from_number(35).unwrap()).await.unwrap();
     let status = wait(&part).await;
     assert_eq!(status.signal().unwrap().number(), 35);
     assert!(matches!(
-        part.signal(Signal::HUP),
+        part.signal(Signal::HUP).await,
         Err(PartError::NotRunning { .. })
     ));
     fixture.end().await;
@@ -253,7 +253,7 @@ async fn a_restart_is_the_same_part_again() {
     assert_ne!(part.main_pid(), first);
     assert_eq!(soon(follower.next_chunk()).await.unwrap(), Some(&b"2\n"[..]));
     // Also when it has ended by itself.
-    part.signal(Signal::KILL).unwrap();
+    part.signal(Signal::KILL).await.unwrap();
     wait(&part).await;
     assert_eq!(soon(follower.next_chunk()).await.unwrap(), None);
     soon(part.restart()).await.unwrap();
