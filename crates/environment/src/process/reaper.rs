@@ -181,6 +181,8 @@ fn end(process: &ProcessIdentity, signal: Signal, deadline: Instant) -> Result<b
         Ok(()) | Err(rustix::io::Errno::SRCH) => {}
         Err(error) => return Err(io(error)),
     }
+    // Or it would find the signal when somebody lets it go on.
+    let _ = pidfd_send_signal(&pidfd, Signal::CONT);
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];

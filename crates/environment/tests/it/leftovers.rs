@@ -299,25 +299,41 @@ fn reap_ends_what_is_left_without_the_guardian() {
     }
 }
 
-/// Neither helper can help: the guardian is dead, and the supervisors are stopped.
+/// Neither helper can help: all are dead before.
 #[test]
 fn reap_needs_no_helper() {
     for (hold, uid) in everyone() {
         let mut run = Run::start(hold, uid, false);
-        for guardian in run.helpers("seatrial-guard") {
-            signal(guardian, rustix::process::Signal::KILL);
+        // First the ones that would act on the deaths of the others.
+        let mut helpers = run.helpers("seatrial-guard");
+        // This hold is its supervisor's life: without it nobody knows its orphans any more.
+        if run.held_by != "a subreaper" {
+            helpers.extend(run.helpers("seatrial-part"));
         }
-        for supervisor in run.helpers("seatrial-part") {
-            signal(supervisor, rustix::process::Signal::STOP);
-        }
-        if run.held_by == "a subreaper" {
-            // Without its supervisor nobody knows this hold's orphans; stopped is as far as this goes.
-            for supervisor in run.helpers("seatrial-part") {
-                signal(supervisor, rustix::process::Signal::CONT);
-            }
+        for helper in helpers {
+            signal(helper, rustix::process::Signal::KILL);
         }
         run.kill();
-        run.reap(&ReapOptions::default());
+        let report = run.reap(&ReapOptions::default());
+        assert!(report.is_clean(), "{report:?}");
+        run.wait_until_clean(Duration::from_secs(10));
+    }
+}
+
+/// Stopped, they would neither act nor end by themselves.
+#[test]
+fn stopped_helpers_are_in_nobodys_way() {
+    for (hold, uid) in everyone() {
+        let mut run = Run::start(hold, uid, false);
+        for helper in run.helpers("seatrial-guard") {
+            signal(helper, rustix::process::Signal::KILL);
+        }
+        for helper in run.helpers("seatrial-part") {
+            signal(helper, rustix::process::Signal::STOP);
+        }
+        run.kill();
+        let report = run.reap(&ReapOptions::default());
+        assert!(report.is_clean(), "{report:?}");
         run.wait_until_clean(Duration::from_secs(10));
     }
 }

@@ -8,7 +8,11 @@ use seatrial_environment::{
     Endpoint, ExecError, ExecSpec, FileContent, FileSpec, Listening, PartError, PartSpec, Signal, StartError,
     Stream,
 };
-use std::{collections::BTreeSet, net::TcpListener, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::TcpListener,
+    time::Duration,
+};
 
 #[tokio::test]
 async fn exits_with_its_code_and_all_its_logs() {
@@ -25,20 +29,28 @@ async fn exits_with_its_code_and_all_its_logs() {
 #[tokio::test]
 async fn its_environment_is_clean() {
     let fixture = Fixture::new().await;
-    let mut spec = PartSpec::new("part", ["env"]).env("EXTRA", "1");
-    spec.inherit_env = vec!["CARGO_PKG_NAME".to_owned(), "NOT_SET_ANYWHERE".to_owned()];
+    // Whatever else this process has.
+    let (inherited, value) = std::env::vars()
+        .find(|(name, _)| !["PATH", "HOME", "TMPDIR", "LANG"].contains(&&**name))
+        .unwrap();
+    let mut spec = PartSpec::new("part", ["env", "-0"]).env("EXTRA", "1");
+    spec.inherit_env = vec![inherited.clone(), "NOT_SET_ANYWHERE".to_owned()];
     let part = fixture.group.start(spec).await.unwrap();
     let text = text(&part, Stream::Stdout).await;
-    let names: BTreeSet<_> = text.lines().map(|line| line.split_once('=').unwrap().0).collect();
-    assert_eq!(
-        names.into_iter().collect::<Vec<_>>(),
-        ["CARGO_PKG_NAME", "EXTRA", "HOME", "LANG", "PATH", "TMPDIR"]
-    );
-    let dir = fixture.group.dir().to_str().unwrap();
-    assert!(
-        text.contains(&format!("HOME={dir}/")) && text.contains(&format!("TMPDIR={dir}/")),
-        "{text}"
-    );
+    let found: BTreeMap<_, _> = text
+        .split_terminator('\0')
+        .filter_map(|line| line.split_once('='))
+        .collect();
+    let expected = BTreeSet::from(["EXTRA", "HOME", "LANG", "PATH", "TMPDIR", &inherited]);
+    assert_eq!(found.keys().copied().collect::<BTreeSet<_>>(), expected);
+    assert_eq!(found[&*inherited], value);
+    for own in ["HOME", "TMPDIR"] {
+        assert!(
+            found[own].starts_with(fixture.group.dir().to_str().unwrap()),
+            "{own}: {}",
+            found[own]
+        );
+    }
     fixture.end().await;
 }
 
