@@ -144,7 +144,7 @@ pub(crate) fn prepare_update(new: &mut Value, old: &Value, part: Subresource, re
     if resource.origin == Origin::Definition && part != Subresource::Status {
         crd::prepare_update(new);
     }
-    if resource.origin == Origin::BuiltIn && part != Subresource::Status {
+    if resource.origin == Origin::BuiltIn && matches!(part, Subresource::Main { .. }) {
         builtin::prepare_update(new, old, resource);
     }
 }

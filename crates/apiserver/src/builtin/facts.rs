@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 
-use super::columns::columns;
+use super::{columns::columns, schemas};
 use crate::{
     crd::storage_hash,
     names::NameRule,
@@ -154,6 +154,7 @@ pub(crate) fn resources(new_encoding: &mut dyn FnMut() -> u64) -> Vec<Arc<Resour
         };
         let (short_names, categories, flags) = (list(word()), list(word()), word());
         let has = |flag: char| flags.contains(flag);
+        let schema = schemas::schema(group, version, kind);
         out.push(Arc::new(Resource {
             group: group.into(),
             version: version.into(),
@@ -174,8 +175,8 @@ pub(crate) fn resources(new_encoding: &mut dyn FnMut() -> u64) -> Vec<Arc<Resour
                 format!("{group}/{plural}").into()
             },
             encoding: new_encoding(),
-            schema: None,
-            apply_schema: None,
+            schema: schema.as_ref().map(|schema| schema.body.clone()),
+            apply_schema: schema.map(|schema| schema.whole),
             schema_json: None,
             status: has('s'),
             scale: has('c').then(|| ScalePaths {

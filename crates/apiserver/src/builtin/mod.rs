@@ -2,10 +2,11 @@
 
 mod columns;
 mod facts;
+mod schemas;
 mod writes;
 
 pub(crate) use facts::resources;
 pub(crate) use writes::{
-    delete_returns_object, faults, goes_with_finalizers, grace_s, prepare_create, prepare_delete,
-    prepare_update,
+    apply_defaults, delete_returns_object, faults, goes_with_finalizers, grace_s, prepare_create,
+    prepare_delete, prepare_update,
 };

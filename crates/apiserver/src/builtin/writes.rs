@@ -46,6 +46,41 @@ pub(crate) fn prepare_create(object: &mut Value, resource: &Resource) {
     }
 }
 
+/// Defaults that a table cannot say.
+pub(crate) fn apply_defaults(object: &mut Value, resource: &Resource) {
+    if is(resource, "services") {
+        for port in object["spec"]["ports"].as_array_mut().into_iter().flatten() {
+            if port.get("targetPort").is_none() {
+                port["targetPort"] = port["port"].clone();
+            }
+        }
+        return;
+    }
+    let pod = match (resource.group.as_str(), resource.plural.as_str()) {
+        ("", "pods") => object.get_mut("spec"),
+        ("batch", "cronjobs") => object.pointer_mut("/spec/jobTemplate/spec/template/spec"),
+        ("apps" | "batch", _) | ("", "replicationcontrollers") => object.pointer_mut("/spec/template/spec"),
+        _ => None,
+    };
+    let Some(Value::Object(pod)) = pod else { return };
+    for list in ["containers", "initContainers"] {
+        for container in pod
+            .get_mut(list)
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
+            if container.get("imagePullPolicy").is_none() && container.is_object() {
+                let image = container["image"].as_str().unwrap_or("");
+                let last = image.rsplit('/').next().unwrap_or("");
+                let latest =
+                    !image.contains('@') && last.split_once(':').is_none_or(|(_, tag)| tag == "latest");
+                container["imagePullPolicy"] = if latest { "Always" } else { "IfNotPresent" }.into();
+            }
+        }
+    }
+}
+
 pub(crate) fn prepare_update(new: &mut Value, old: &Value, resource: &Resource) {
     if is(resource, "namespaces") && new["spec"]["finalizers"] != old["spec"]["finalizers"] {
         // Only /finalize changes them.
@@ -112,6 +147,20 @@ pub(crate) fn delete_returns_object(resource: &Resource) -> bool {
 /// Faults of a built-in object beyond its metadata.
 pub(crate) fn faults(new: &Value, old: Option<&Value>, resource: &Resource) -> Vec<FieldError> {
     let mut out = Vec::new();
+    if let Some(old) = old
+        && matches!(
+            (resource.group.as_str(), resource.plural.as_str()),
+            ("apps", "deployments" | "replicasets" | "daemonsets")
+        )
+        && new["spec"]["selector"] != old["spec"]["selector"]
+    {
+        let selector = &new["spec"]["selector"];
+        out.push(FieldError::invalid(
+            "spec.selector",
+            crate::status::show(selector),
+            "field is immutable",
+        ));
+    }
     if is(resource, "configmaps") || is(resource, "secrets") {
         data_faults(new, &mut out);
         if let Some(old) = old.filter(|old| old["immutable"] == true) {

@@ -11,5 +11,5 @@ pub(crate) use conditions::reconcile;
 pub(crate) use definition::{
     default_definition, definition_resource, prepare_create, prepare_delete, prepare_update,
 };
-pub(crate) use resources::storage_hash;
+pub(crate) use resources::{metadata_schema, storage_hash};
 pub(crate) use rules::{definition_faults, status_faults};

@@ -178,8 +178,10 @@ pub(crate) fn settle(value: &mut Value, resource: &Resource, findings: &mut Find
     schema::prune(value, schema, "", true, &mut findings.unknown);
     schema::drop_nulls(value, schema);
     schema::apply_defaults(value, schema);
-    if resource.origin == Origin::Definition {
-        crate::crd::default_definition(value);
+    match resource.origin {
+        Origin::Custom => {}
+        Origin::Definition => crate::crd::default_definition(value),
+        Origin::BuiltIn => crate::builtin::apply_defaults(value, resource),
     }
     Ok(())
 }

@@ -12,4 +12,4 @@ pub(crate) use cel::{compile_expression, evaluate_rules};
 pub(crate) use check::{check, check_list_types};
 pub(crate) use default::{apply_defaults, drop_nulls};
 pub(crate) use prune::{coerce_embedded, embedded_resource_faults, prune};
-pub(crate) use structural::{JsonType, ListKind, Schema};
+pub(crate) use structural::{Additional, JsonType, ListKind, Schema};
