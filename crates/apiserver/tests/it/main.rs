@@ -1,5 +1,7 @@
 //! The API server through its `Service`: no socket but where the socket is what is tested.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod client;
 mod scenarios;
 mod sockets;
