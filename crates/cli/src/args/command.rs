@@ -118,7 +118,7 @@ pub(crate) struct ShowArgs {
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<String>,
     /// List the runs that are kept, newest first
-    #[arg(long, conflicts_with = "run")]
+    #[arg(long, env = "SEATRIAL_RUNS", value_parser = FalseyValueParser::new(), conflicts_with = "run")]
     pub(crate) runs: bool,
     /// How to print it
     #[arg(
@@ -131,7 +131,7 @@ pub(crate) struct ShowArgs {
     )]
     pub(crate) output: OutputFormat,
     /// Also write it as JUnit XML
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[arg(long, env = "SEATRIAL_JUNIT", value_name = "FILE", help_heading = "Output")]
     pub(crate) junit: Option<PathBuf>,
     /// The directory that runs are kept in, if it was given to them
     #[arg(
@@ -173,4 +173,29 @@ pub(crate) struct ManArgs {
     /// Write a page for each command into this directory
     #[arg(value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_is_a_variable_of_the_same_name_and_has_help() {
+        for command in Cli::command().get_subcommands() {
+            for flag in command.get_arguments().filter(|arg| !arg.is_positional()) {
+                let long = flag.get_long().unwrap_or_default();
+                let name = format!("SEATRIAL_{}", long.replace('-', "_").to_uppercase());
+                let variable = flag.get_env().map(|env| env.to_string_lossy().into_owned());
+                assert_eq!(variable, Some(name), "{} --{long}", command.get_name());
+                assert!(flag.get_help().is_some(), "{} --{long}", command.get_name());
+            }
+        }
+    }
 }

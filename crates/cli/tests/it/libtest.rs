@@ -25,10 +25,10 @@ fn lists_as_libtest_does() {
     assert_eq!(
         all.out,
         "passes: test\nfails::by_panic: test\nfails::by_error: test\nerrs: test\nneeds: test\nslow: test\n\
-         waits: test\nflaky: test\n"
+         waits: test\nstubborn: test\nflaky: test\n"
     );
     let ignored = said(&mut scratch.sample(&["--list", "--format", "terse", "--ignored"]));
-    assert_eq!(ignored.out, "slow: test\nwaits: test\n");
+    assert_eq!(ignored.out, "slow: test\nwaits: test\nstubborn: test\n");
     let some = said(&mut scratch.sample(&["--list", "fails", "--skip", "panic"]));
     assert_eq!(some.out, "fails::by_error: test\n\n1 test, 0 benchmarks\n");
 }
@@ -37,7 +37,7 @@ fn prints_as_libtest_does() {
     let said = said(&mut Scratch::new().sample(&["--test-threads=1"]));
     assert_eq!(said.code, Some(101), "{said:?}");
     for line in [
-        "running 8 tests",
+        "running 9 tests",
         "test passes ... ok",
         "test fails::by_panic ... FAILED",
         "test errs ... FAILED (errored)",
@@ -53,7 +53,7 @@ fn prints_as_libtest_does() {
     let last = said.out.trim_end().lines().last().unwrap();
     assert!(
         last.starts_with(
-            "test result: FAILED. 2 passed; 3 failed; 3 ignored; 0 measured; 0 filtered out; finished in"
+            "test result: FAILED. 2 passed; 3 failed; 4 ignored; 0 measured; 0 filtered out; finished in"
         ),
         "{last}"
     );
@@ -65,7 +65,7 @@ fn runs_one_test_for_nextest() {
     assert_eq!(good.code, Some(0), "{good:?}");
     assert!(
         good.out
-            .contains("1 passed; 0 failed; 0 ignored; 0 measured; 7 filtered out"),
+            .contains("1 passed; 0 failed; 0 ignored; 0 measured; 8 filtered out"),
         "{}",
         good.out
     );
@@ -84,7 +84,7 @@ fn no_match_is_success() {
     assert_eq!(none.code, Some(0), "{none:?}");
     assert!(
         none.out
-            .contains("test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 8 filtered out")
+            .contains("test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out")
     );
 }
 

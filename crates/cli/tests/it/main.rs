@@ -4,8 +4,12 @@
 //! of [`sample`], that are there to be run and to fail.
 
 mod binary;
+mod commands;
+mod exit_codes;
 mod libtest;
 mod sample;
+mod selection;
+mod signals;
 
 use std::process::ExitCode;
 
@@ -13,5 +17,12 @@ fn main() -> ExitCode {
     if std::env::var_os(sample::VARIABLE).is_some() {
         return seatrial::main(sample::tests());
     }
-    seatrial::main(libtest::tests())
+    let tests = [
+        libtest::tests(),
+        exit_codes::tests(),
+        selection::tests(),
+        commands::tests(),
+        signals::tests(),
+    ];
+    seatrial::main(tests.concat())
 }

@@ -24,6 +24,9 @@ pub(crate) fn tests() -> Vec<RustTest> {
         test("waits", async |context| context.token().cancelled().await)
             .ignored("ends when it is told to")
             .timeout(Duration::from_secs(600)),
+        test("stubborn", async |_| std::future::pending::<()>().await)
+            .ignored("does not end when it is told to")
+            .timeout(Duration::from_secs(600)),
         test("flaky", async |context| assert!(context.attempt() > 1)).retries(1),
     ]
 }
