@@ -83,7 +83,7 @@ pub(crate) fn select(
     if tests.is_empty() {
         let help = "case files and seatrial.yaml are looked for in the paths that are given, else in the current \
                     directory";
-        return Err(Stop::NoMatch(
+        return Err(Stop::no_match(
             Diagnostic::error("there are no tests here").help(help),
         ));
     }
@@ -93,7 +93,7 @@ pub(crate) fn select(
             1 => format!("no test is named `{first}`"),
             _ => format!("no tests are named {}", unknown.join(", ")),
         };
-        return Err(Stop::NoMatch(no_match(message, selection, tests)));
+        return Err(Stop::no_match(no_match(message, selection, tests)));
     }
     // A shard may be empty while the others are not: that is no mistake.
     if selected.before_shard == 0 {
@@ -101,7 +101,7 @@ pub(crate) fn select(
             Some(only) if only.is_empty() => "no test failed when it last ran".to_owned(),
             _ => format!("none of the {} tests here is selected", tests.len()),
         };
-        return Err(Stop::NoMatch(no_match(message, selection, tests)));
+        return Err(Stop::no_match(no_match(message, selection, tests)));
     }
     Ok(selected.tests)
 }

@@ -10,9 +10,9 @@ pub(crate) enum Stop {
     /// Flags or files are wrong: everything that is.
     Wrong(Vec<Diagnostic>),
     /// The selection matches nothing: why, and what may have been meant.
-    NoMatch(Diagnostic),
+    NoMatch(Box<Diagnostic>),
     /// It cannot be done here, such as showing a run that is gone.
-    Cannot(Diagnostic),
+    Cannot(Box<Diagnostic>),
     /// seatrial itself failed.
     Internal(anyhow::Error),
 }
@@ -23,6 +23,16 @@ impl Stop {
         let mut diagnostic = Diagnostic::error(message);
         diagnostic.help = help;
         Stop::Wrong(vec![diagnostic])
+    }
+
+    /// The selection matches nothing.
+    pub(crate) fn no_match(why: Diagnostic) -> Self {
+        Stop::NoMatch(Box::new(why))
+    }
+
+    /// It cannot be done here.
+    pub(crate) fn cannot(why: Diagnostic) -> Self {
+        Stop::Cannot(Box::new(why))
     }
 
     /// The exit code that goes with it.
@@ -39,7 +49,7 @@ impl Stop {
     pub(crate) fn diagnostics(self) -> Vec<Diagnostic> {
         match self {
             Stop::Wrong(all) => all,
-            Stop::NoMatch(one) | Stop::Cannot(one) => vec![one],
+            Stop::NoMatch(one) | Stop::Cannot(one) => vec![*one],
             Stop::Internal(error) => vec![Diagnostic::error(format!("seatrial itself failed: {error:#}"))],
         }
     }

@@ -29,7 +29,7 @@ pub(crate) fn show(args: &ShowArgs, screen: Screen) -> Result<Exit, Stop> {
     let run = find(args.run.as_deref(), &runs, &place.runs_dir)?;
     let record = Record::read(&run).map_err(|error| {
         let error = anyhow::Error::from(error);
-        Stop::Cannot(Diagnostic::error(format!("cannot {error:#}")))
+        Stop::cannot(Diagnostic::error(format!("cannot {error:#}")))
     })?;
     let mut reporters: Vec<Box<dyn Reporter>> = vec![match args.output {
         OutputFormat::Json => Box::new(JsonReporter::new(io::stdout())),
@@ -76,7 +76,7 @@ fn play(reporter: &mut dyn Reporter, events: &[Event]) -> anyhow::Result<()> {
 fn find(wanted: Option<&str>, runs: &[PathBuf], runs_dir: &Path) -> Result<PathBuf, Stop> {
     let Some(wanted) = wanted else {
         return runs.first().cloned().ok_or_else(|| {
-            Stop::Cannot(
+            Stop::cannot(
                 Diagnostic::error("no run of this project is kept")
                     .help(format!("runs are looked for in {}", runs_dir.display())),
             )
@@ -93,11 +93,11 @@ fn find(wanted: Option<&str>, runs: &[PathBuf], runs_dir: &Path) -> Result<PathB
     let matching: Vec<&PathBuf> = runs.iter().filter(named).collect();
     match matching.as_slice() {
         [run] => Ok((*run).clone()),
-        [] => Err(Stop::Cannot(
+        [] => Err(Stop::cannot(
             Diagnostic::error(format!("no run is named `{wanted}`"))
                 .help("`seatrial show --runs` lists those of this project"),
         )),
-        several => Err(Stop::Cannot(
+        several => Err(Stop::cannot(
             Diagnostic::error(format!("{} runs begin with `{wanted}`", several.len())).help(
                 several
                     .iter()

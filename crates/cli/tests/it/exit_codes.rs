@@ -65,6 +65,7 @@ fn table() {
     check(&run(&["-E", "tset(x)"]), 2, "did you mean `test`?");
     check(&run(&["--profile", "ci"]), 2, "there is no profile `ci`");
     check(&run(&["no-such-directory"]), 2, "no-such-directory");
+    check(&said(&mut scratch.seatrial(&["run"])), 2, "neither a suite");
     // 3: nothing matched.
     check(&run(&["-t", "pases"]), 3, "passes");
     check(&run(&["-t", "passes,pases"]), 3, "no test is named `pases`");

@@ -3,6 +3,8 @@
 //! This binary is a test binary of that kind itself. With a variable in its environment it has other tests: those
 //! of [`sample`], that are there to be run and to fail.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod binary;
 mod commands;
 mod exit_codes;
