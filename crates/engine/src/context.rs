@@ -25,6 +25,7 @@ use crate::{
     event::{EventKind, NoticeLevel, PartUsage, StepIndex, StepOutcome, TestIndex, TestInfo},
     fixture::FixtureValue,
     journal::Journal,
+    masker::Masker,
     runner::Input,
     settings::Settings,
     test::SourceLocation,
@@ -35,6 +36,7 @@ use crate::{
 pub(crate) struct RunShared {
     pub(crate) settings: Settings,
     pub(crate) journal: Arc<Journal>,
+    pub(crate) masker: Masker,
     pub(crate) inputs: mpsc::UnboundedSender<Input>,
 }
 
@@ -525,9 +527,13 @@ impl FixtureContext {
     /// # Errors
     /// When it cannot be made.
     pub fn log_dir(&self) -> io::Result<PathBuf> {
-        let dir = self.settings().run_dir.join("fixtures").join(path_of(&self.key));
+        let dir = self.log_dir_path();
         std::fs::create_dir_all(&dir)?;
         Ok(dir)
+    }
+
+    pub(crate) fn log_dir_path(&self) -> PathBuf {
+        self.settings().run_dir.join("fixtures").join(path_of(&self.key))
     }
 
     /// Tells how far it is, in a line.

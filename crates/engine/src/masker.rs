@@ -5,7 +5,14 @@
 //! inside JSON, and each line of one that has several (a key in PEM form) by itself, because that is how logs
 //! show it.
 
-use std::{borrow::Cow, path::PathBuf, sync::Arc};
+use std::{
+    borrow::Cow,
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
@@ -20,7 +27,12 @@ use crate::{
 pub struct Masker {
     finder: Option<AhoCorasick>,
     patterns: usize,
+    /// The length of the longest of them, in bytes.
+    longest: usize,
 }
+
+/// How much of a file is read at once, besides what may belong to the next piece.
+const MASKED_AT_ONCE_BYTES: usize = 1 << 20;
 
 impl Masker {
     /// What stands in place of a secret.
@@ -59,6 +71,7 @@ impl Masker {
             // Building fails only past the limits of 32-bit state numbers: gigabytes of secrets.
             finder: finder.ok(),
             patterns: patterns.len(),
+            longest: patterns.iter().map(String::len).max().unwrap_or_default(),
         }
     }
 
@@ -85,6 +98,55 @@ impl Masker {
                 Cow::Owned(finder.replace_all_bytes(bytes, &vec![Self::MASK; self.patterns]))
             }
             _ => Cow::Borrowed(bytes),
+        }
+    }
+
+    /// Masks the files of a directory, and of those in it, in place: each byte of a secret becomes a star, so that nothing
+    /// moves that somebody may have noted the position of, and a file that is still written to can be masked too.
+    ///
+    /// # Errors
+    /// The first thing that could not be read or written; the other files are masked all the same.
+    pub fn mask_files(&self, dir: &Path) -> io::Result<()> {
+        let mut result = Ok(());
+        if self.is_empty() {
+            return result;
+        }
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            let masked = if kind.is_dir() {
+                self.mask_files(&entry.path())
+            } else if kind.is_file() {
+                File::options()
+                    .read(true)
+                    .write(true)
+                    .open(entry.path())
+                    .and_then(|file| self.mask_file(&file))
+            } else {
+                Ok(())
+            };
+            result = result.and(masked);
+        }
+        result
+    }
+
+    fn mask_file(&self, file: &File) -> io::Result<()> {
+        let Some(finder) = &self.finder else { return Ok(()) };
+        let mut buffer = vec![0; MASKED_AT_ONCE_BYTES + self.longest];
+        let mut position = 0;
+        loop {
+            let length = file.read_at(&mut buffer, position)?;
+            if length == 0 {
+                return Ok(());
+            }
+            for found in finder.find_iter(&buffer[..length]) {
+                file.write_all_at(&vec![b'*'; found.len()], position + found.start() as u64)?;
+            }
+            if length <= self.longest {
+                return Ok(());
+            }
+            // What may be the beginning of a secret that goes on in the next piece is looked at again.
+            position += (length - self.longest) as u64;
         }
     }
 
@@ -275,5 +337,31 @@ mod tests {
         let told = format!("{event:?}");
         assert!(!told.contains(secret), "{told}");
         assert_eq!(told.matches("***").count(), 9, "{told}");
+    }
+
+    #[test]
+    fn a_file_is_masked_in_place_across_the_pieces_in_which_it_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let nested = dir.path().join("attempt-2");
+        fs::create_dir(&nested).unwrap();
+        let path = nested.join("target.stdout.log");
+        let mut content = vec![b'.'; 3 * MASKED_AT_ONCE_BYTES];
+        let places = [
+            0,
+            MASKED_AT_ONCE_BYTES - 4,
+            2 * MASKED_AT_ONCE_BYTES + 1,
+            content.len() - 8,
+        ];
+        for place in places {
+            content[place..place + 8].copy_from_slice(b"hunter22");
+        }
+        fs::write(&path, &content).unwrap();
+        Masker::new(["hunter22", "a-longer-secret"])
+            .mask_files(dir.path())
+            .unwrap();
+        for place in places {
+            content[place..place + 8].copy_from_slice(b"********");
+        }
+        assert!(fs::read(&path).unwrap() == content);
     }
 }

@@ -433,7 +433,8 @@ mod tests {
             &[],
         );
         check("sleep", LIBRARY, "thread::sleep(SECOND); // as asked", &[]);
-        let inner = "// it may be dying still\nsoon(async {\n    while it_is_there() {\n        sleep(POLL).await;";
+        let inner =
+            "// it may be dying still\nsoon(async {\n    while it_is_there() {\n        sleep(POLL).await;";
         check("sleep", LIBRARY, inner, &[]);
         let other = "// about b\nb();\nthread::sleep(SECOND);";
         check(

@@ -4,7 +4,7 @@
 //! An attempt is two tasks: the test's body, and a supervisor that owns its deadline, its grace and its end. They
 //! are apart so that a body which blocks its thread cannot stop its own deadline.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::HashMap, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::{
@@ -134,6 +134,7 @@ impl Executor {
             };
             if result.is_err() {
                 reap(&context.shared, &reapers, context.group.clone()).await;
+                mask_logs(&context.shared, context.log_dir_path()).await;
             }
             context.shared.send(Input::FixtureBuilt { fixture, result });
         });
@@ -154,6 +155,7 @@ impl Executor {
                 body.abort();
             }
             reap(&context.shared, &reapers, context.group.clone()).await;
+            mask_logs(&context.shared, context.log_dir_path()).await;
             context.shared.send(Input::FixtureStopped { fixture });
         });
     }
@@ -238,6 +240,9 @@ impl Supervisor {
             });
         }
         end.log_dir = self.context.log_dir_if_made();
+        if let Some(dir) = &end.log_dir {
+            mask_logs(&self.shared, dir.clone()).await;
+        }
         self.shared.send(Input::AttemptEnded {
             test: self.index,
             end,
@@ -386,5 +391,21 @@ async fn reap(shared: &Arc<RunShared>, reapers: &Arc<Reapers>, group: String) {
     };
     for text in problems {
         shared.event(EventKind::InternalError { text });
+    }
+}
+
+/// Takes the secrets out of what parts have written, once they have ended.
+async fn mask_logs(shared: &Arc<RunShared>, dir: PathBuf) {
+    if shared.masker.is_empty() || !dir.is_dir() {
+        return;
+    }
+    let masker = shared.masker.clone();
+    let shown = dir.display().to_string();
+    let masked = tokio::task::spawn_blocking(move || masker.mask_files(&dir)).await;
+    let masked = masked.map_err(std::io::Error::from).flatten();
+    if let Err(error) = masked {
+        shared.event(EventKind::InternalError {
+            text: format!("secrets may be left in {shown}: {error}"),
+        });
     }
 }

@@ -97,9 +97,10 @@ impl Runner {
         // Unbounded because events come from synchronous code, such as the drop of a step, that must not wait.
         // What bounds it: a test has few steps, what steps see is throttled, and this loop waits for nothing else.
         let (inputs, mut received) = mpsc::unbounded_channel();
+        let masker = Masker::new(&settings.secrets);
         let mut reporters = Reporters {
             reporters,
-            masker: Masker::new(&settings.secrets),
+            masker: masker.clone(),
             start,
             untold_since: None,
             internal_error: false,
@@ -111,6 +112,7 @@ impl Runner {
             settings,
             journal,
             inputs,
+            masker,
         });
         let executor = Executor {
             plan: plan.clone(),
