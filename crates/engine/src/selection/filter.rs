@@ -282,6 +282,9 @@ mod tests {
     }
 
     proptest! {
+        // Each compiles several regular expressions.
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn what_is_written_reads_back_the_same(filter in filter()) {
             let written = filter.to_string();
