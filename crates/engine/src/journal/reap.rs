@@ -353,3 +353,267 @@ fn full_message(error: &dyn std::error::Error) -> String {
     }
     message
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{EntryId, Journal, ProcessIdentity, Reaper};
+    use serde_json::{Value, json};
+    use std::path::PathBuf;
+
+    /// Things are files; one named `stuck` cannot be removed.
+    struct Files {
+        kind: &'static str,
+        order: std::sync::Arc<Mutex<Vec<String>>>,
+    }
+
+    fn path(data: &Value) -> PathBuf {
+        PathBuf::from(data["path"].as_str().unwrap_or_default())
+    }
+
+    impl Reaper for Files {
+        fn kind(&self) -> &'static str {
+            self.kind
+        }
+
+        fn describe(&self, data: &Value) -> String {
+            format!("{} {}", self.kind, path(data).file_name().unwrap().display())
+        }
+
+        fn is_there(&self, data: &Value) -> bool {
+            path(data).exists()
+        }
+
+        fn reap(&self, data: &Value, _deadline: Instant) -> Result<(), ReapError> {
+            let path = path(data);
+            if path.ends_with("stuck") {
+                return Err(ReapError::StillThere {
+                    what: "it".to_owned(),
+                });
+            }
+            self.order.lock().unwrap().push(self.describe(data));
+            fs::remove_file(path).map_err(|source| ReapError::Io {
+                doing: "remove it".to_owned(),
+                source,
+            })
+        }
+    }
+
+    struct Fixture {
+        dir: tempfile::TempDir,
+        order: std::sync::Arc<Mutex<Vec<String>>>,
+        reapers: Reapers,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let order = std::sync::Arc::<Mutex<Vec<String>>>::default();
+            let files = |kind| Files {
+                kind,
+                order: std::sync::Arc::clone(&order),
+            };
+            Self {
+                dir: tempfile::tempdir().unwrap(),
+                reapers: Reapers::new().with(files("first")).with(files("second")),
+                order,
+            }
+        }
+
+        fn create(&self, journal: &Journal, group: &str, kind: &'static str, name: &str) -> EntryId {
+            let path = self.dir.path().join(name);
+            let id = journal.will_create(group, kind, json!({ "path": path })).unwrap();
+            fs::write(path, "").unwrap();
+            id
+        }
+
+        fn journal_path(&self) -> PathBuf {
+            self.dir.path().join("journal/run.jsonl")
+        }
+
+        /// Makes the journal one whose owner had this PID once.
+        fn owner_dies(&self, journal: Journal) {
+            // Not dropped: it would delete a file that lists nothing.
+            journal.close();
+            let text = fs::read_to_string(self.journal_path()).unwrap();
+            let own = ProcessIdentity::own().unwrap();
+            let ticks = |ticks| format!("\"start_ticks\":{ticks}");
+            let text = text.replace(&ticks(own.start_ticks), &ticks(own.start_ticks - 1));
+            fs::write(self.journal_path(), text).unwrap();
+        }
+
+        fn reap(&self, options: &ReapOptions) -> Vec<String> {
+            let report = reap(self.dir.path(), &self.reapers, options);
+            let leftover = |left: &Leftover| format!("{}: {:?}", left.description, left.outcome);
+            let busy = report.busy_runs.iter().map(|run| format!("busy {run}"));
+            report
+                .leftovers
+                .iter()
+                .map(leftover)
+                .chain(report.problems.clone())
+                .chain(busy)
+                .collect()
+        }
+    }
+
+    #[test]
+    fn a_dead_run_is_reaped_in_order() {
+        let fixture = Fixture::new();
+        let journal = Journal::create(fixture.dir.path(), "run");
+        fixture.create(&journal, "g", "second", "a");
+        fixture.create(&journal, "g", "first", "b");
+        let gone = fixture.create(&journal, "g", "first", "c");
+        journal.gone(gone);
+        fixture.owner_dies(journal);
+
+        let dry = ReapOptions {
+            dry_run: true,
+            ..ReapOptions::default()
+        };
+        assert_eq!(fixture.reap(&dry), ["first b: WouldReap", "second a: WouldReap"]);
+        assert_eq!(
+            fixture.reap(&ReapOptions::default()),
+            ["first b: Reaped", "second a: Reaped"]
+        );
+        assert_eq!(*fixture.order.lock().unwrap(), ["first b", "second a"]);
+        assert!(!fixture.journal_path().exists());
+        assert!(
+            fixture.dir.path().join("c").exists(),
+            "what was said to be gone is somebody else's now"
+        );
+        assert!(fixture.reap(&ReapOptions::default()).is_empty());
+    }
+
+    #[test]
+    fn a_live_run_is_left_alone_locked_or_not() {
+        let fixture = Fixture::new();
+        let journal = Journal::create(fixture.dir.path(), "run");
+        fixture.create(&journal, "g", "first", "a");
+        assert_eq!(fixture.reap(&ReapOptions::default()), ["busy run"]);
+        // It lets go of the lock, but lives on.
+        assert_eq!(journal.close(), 1);
+        assert_eq!(fixture.reap(&ReapOptions::default()), ["busy run"]);
+        assert!(fixture.dir.path().join("a").exists());
+    }
+
+    #[test]
+    fn what_is_kept_is_listed_until_it_is_asked_for() {
+        let fixture = Fixture::new();
+        let journal = Journal::create(fixture.dir.path(), "run");
+        fixture.create(&journal, "kept", "first", "a");
+        fixture.create(&journal, "other", "first", "b");
+        journal.keep("kept");
+        fixture.owner_dies(journal);
+        assert_eq!(
+            fixture.reap(&ReapOptions::default()),
+            ["first a: Kept", "first b: Reaped"]
+        );
+        assert_eq!(fixture.reap(&ReapOptions::default()), ["first a: Kept"]);
+        let kept = ReapOptions {
+            kept: true,
+            ..ReapOptions::default()
+        };
+        assert_eq!(fixture.reap(&kept), ["first a: Reaped"]);
+        assert!(!fixture.journal_path().exists());
+    }
+
+    #[test]
+    fn a_failure_is_reported_and_tried_again() {
+        let fixture = Fixture::new();
+        let journal = Journal::create(fixture.dir.path(), "run");
+        fixture.create(&journal, "g", "first", "stuck");
+        fixture.create(&journal, "g", "first", "a");
+        fixture.create(&journal, "g", "unheard-of", "b");
+        fixture.owner_dies(journal);
+        let stuck = "first stuck: Failed(\"see the end of it in time\")";
+        let first = fixture.reap(&ReapOptions::default());
+        assert_eq!(first[..2], ["first a: Reaped", stuck]);
+        assert!(
+            first[2].ends_with("Failed(\"nothing here knows how to end a unheard-of\")"),
+            "{}",
+            first[2]
+        );
+        assert_eq!(fixture.reap(&ReapOptions::default())[0], stuck);
+        assert!(fixture.journal_path().exists());
+    }
+
+    #[test]
+    fn a_torn_last_line_is_nothing() {
+        let fixture = Fixture::new();
+        let journal = Journal::create(fixture.dir.path(), "run");
+        fixture.create(&journal, "g", "first", "stuck");
+        fixture.create(&journal, "g", "first", "a");
+        fixture.owner_dies(journal);
+        let mut text = fs::read_to_string(fixture.journal_path()).unwrap();
+        text.push_str("{\"op\":\"gone\",\"id\":1");
+        fs::write(fixture.journal_path(), text).unwrap();
+        assert_eq!(fixture.reap(&ReapOptions::default()).len(), 2);
+        // What was appended behind it was understood.
+        assert_eq!(fixture.reap(&ReapOptions::default()).len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_journal_of_ours_is_left_alone() {
+        let fixture = Fixture::new();
+        let directory = fixture.dir.path().join("journal");
+        fs::create_dir(&directory).unwrap();
+        let later = "{\"journal\":2}\n";
+        fs::write(directory.join("later.jsonl"), later).unwrap();
+        fs::write(directory.join("torn.jsonl"), "{\"jour").unwrap();
+        let other = json!({
+            "journal": 1, "run": "other", "uid": 4_000_000_000_u32,
+            "owner": { "pid": 1, "start_ticks": 0, "boot": "another" },
+        });
+        fs::write(directory.join("other.jsonl"), format!("{other}\n")).unwrap();
+        let report = fixture.reap(&ReapOptions::default());
+        assert_eq!(report.len(), 1, "{report:?}");
+        assert!(report[0].ends_with("later.jsonl is no journal that this seatrial can read; left alone"));
+        assert!(directory.join("later.jsonl").exists() && directory.join("other.jsonl").exists());
+        assert!(!directory.join("torn.jsonl").exists());
+    }
+
+    #[test]
+    fn a_run_that_creates_nothing_leaves_nothing() {
+        let fixture = Fixture::new();
+        let journal = Journal::create(fixture.dir.path(), "run");
+        assert!(!fixture.journal_path().exists());
+        let id = fixture.create(&journal, "g", "first", "a");
+        assert!(fixture.journal_path().exists());
+        journal.gone(id);
+        drop(journal);
+        assert!(!fixture.journal_path().exists());
+    }
+
+    #[test]
+    fn nothing_is_created_that_cannot_be_journaled() {
+        let fixture = Fixture::new();
+        for name in ["", ".", "..", "a/b"] {
+            let journal = Journal::create(fixture.dir.path(), name);
+            assert!(matches!(
+                journal.will_create("g", "first", json!({})),
+                Err(JournalError::Name(_))
+            ));
+        }
+        // Nobody can make a directory there, not even root.
+        let journal = Journal::create(Path::new("/proc"), "run");
+        assert!(matches!(
+            journal.will_create("g", "first", json!({})),
+            Err(JournalError::Io { .. })
+        ));
+    }
+
+    #[test]
+    fn many_are_reaped_at_a_time() {
+        let fixture = Fixture::new();
+        let journal = Journal::create(fixture.dir.path(), "run");
+        for number in 0..100 {
+            fixture.create(&journal, "g", "first", &format!("f{number}"));
+        }
+        let report = journal.reap_group("g", &fixture.reapers, TIMEOUT);
+        assert_eq!(report.leftovers.len(), 100);
+        assert_eq!(
+            report.leftovers[0].description, "first f99",
+            "the last created is not the first"
+        );
+        assert_eq!(journal.close(), 0);
+    }
+}
