@@ -71,6 +71,7 @@ fn seatrial(tests: Vec<Arc<dyn Test>>, origin: Origin) -> Exit {
         Command::Doctor(args) => command::doctor(args, screen),
         Command::Show(args) => command::show(args, screen),
         Command::Reap(args) => command::reap(args, screen),
+        Command::Schema(args) => command::schema(args),
         Command::Completions(args) => command::completions(args),
         Command::Man(args) => command::man(args),
     };
@@ -113,6 +114,6 @@ fn screen_args(command: &Command) -> &ScreenArgs {
         Command::Doctor(args) => &args.screen,
         Command::Show(args) => &args.screen,
         Command::Reap(args) => &args.screen,
-        Command::Completions(_) | Command::Man(_) => &DEFAULT,
+        Command::Schema(_) | Command::Completions(_) | Command::Man(_) => &DEFAULT,
     }
 }

@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// End what dead runs left on this machine
     Reap(ReapArgs),
+    /// Print the JSON Schema of case files, or of a suite's seatrial.yaml
+    Schema(SchemaArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write one per command
@@ -159,6 +161,23 @@ pub(crate) struct ReapArgs {
     pub(crate) run: Option<String>,
     #[command(flatten)]
     pub(crate) screen: ScreenArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// Which files
+    #[arg(value_enum, default_value_t)]
+    pub(crate) of: SchemaOf,
+}
+
+/// Which files a schema is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// Case files
+    #[default]
+    Case,
+    /// A suite's seatrial.yaml
+    Suite,
 }
 
 #[derive(Debug, Args)]

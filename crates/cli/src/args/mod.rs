@@ -13,7 +13,8 @@ mod selection;
 mod value;
 
 pub(crate) use command::{
-    CheckArgs, Cli, Command, CompletionsArgs, DoctorArgs, ListArgs, ManArgs, ReapArgs, RunArgs, ShowArgs,
+    CheckArgs, Cli, Command, CompletionsArgs, DoctorArgs, ListArgs, ManArgs, ReapArgs, RunArgs, SchemaArgs,
+    SchemaOf, ShowArgs,
 };
 pub(crate) use configuration::ConfigurationArgs;
 pub(crate) use debugging::DebuggingArgs;

@@ -1,4 +1,4 @@
-//! `seatrial completions` and `man`: what is printed and never changes at run time.
+//! `seatrial schema`, `completions` and `man`: what is printed and never changes at run time.
 
 use std::{fs, io};
 
@@ -6,11 +6,21 @@ use anyhow::Context as _;
 use clap::CommandFactory as _;
 
 use crate::{
-    args::{Cli, CompletionsArgs, ManArgs},
+    args::{Cli, CompletionsArgs, ManArgs, SchemaArgs, SchemaOf},
     exit::Exit,
     screen::print,
     stop::Stop,
 };
+
+/// Prints a JSON Schema.
+pub(crate) fn schema(args: &SchemaArgs) -> Result<Exit, Stop> {
+    let schema = match args.of {
+        SchemaOf::Case => seatrial_cases::schema::case(),
+        SchemaOf::Suite => seatrial_cases::schema::suite(),
+    };
+    print(&format!("{}\n", serde_json::to_string_pretty(&schema)?))?;
+    Ok(Exit::Success)
+}
 
 /// Prints a completion script.
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<Exit, Stop> {

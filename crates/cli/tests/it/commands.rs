@@ -18,8 +18,8 @@ pub(crate) fn tests() -> Vec<RustTest> {
             doctor_says_what_is_there_and_what_to_do();
         }),
         blocking_test("commands::reap_has_nothing_to_do", |_| reap_has_nothing_to_do()),
-        blocking_test("commands::completions_and_manual_know_every_command", |_| {
-            completions_and_manual_know_every_command();
+        blocking_test("commands::schema_completions_and_manual_are_printed", |_| {
+            schema_completions_and_manual_are_printed();
         }),
         blocking_test("commands::log_dir_holds_the_runs", |_| log_dir_holds_the_runs()),
         blocking_test("commands::help_is_grouped", |_| help_is_grouped()),
@@ -128,8 +128,13 @@ fn reap_has_nothing_to_do() {
     }
 }
 
-fn completions_and_manual_know_every_command() {
+fn schema_completions_and_manual_are_printed() {
     let scratch = Scratch::new();
+    for of in ["case", "suite"] {
+        let schema = said(&mut scratch.seatrial(&["schema", of]));
+        let schema: serde_json::Value = serde_json::from_str(&schema.out).unwrap();
+        assert!(schema["$schema"].is_string(), "{schema}");
+    }
     for shell in ["bash", "zsh", "fish"] {
         let script = said(&mut scratch.seatrial(&["completions", shell]));
         assert_eq!(script.code, Some(0), "{script:?}");

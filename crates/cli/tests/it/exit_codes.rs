@@ -70,11 +70,6 @@ fn table() {
     check(&run(&["-t", "pases"]), 3, "passes");
     check(&run(&["-t", "passes,pases"]), 3, "no test is named `pases`");
     check(&run(&["--label", "speed=fsat"]), 3, "speed=fast");
-    check(
-        &said(&mut scratch.seatrial(&["run"])),
-        3,
-        "there are no tests here",
-    );
     // 4: interrupted.
     let mut going = Going::start(&mut scratch.sample(&["run", "-t", "waits", "--ignored", "-o", "json"]));
     going.until("test_started");
