@@ -9,7 +9,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
@@ -145,6 +145,7 @@ impl ApiServer {
             content_type: String::new(),
             user_agent: "kube-apiserver".to_owned(),
             body: body.into(),
+            noted: Mutex::default(),
         };
         // A fresh store refuses nothing.
         let _ = handlers::create(&call);
@@ -245,14 +246,20 @@ impl ApiServer {
             content_type: header_text(parts, header::CONTENT_TYPE).to_owned(),
             user_agent: header_text(parts, header::USER_AGENT).to_owned(),
             body,
+            noted: Mutex::default(),
         };
-        let mut reply = act(
+        let acted = act(
             &call,
             &parts.method,
             target.subresource.as_deref(),
             target.watch_prefix,
         )
-        .await?;
+        .await;
+        let mut reply = acted.unwrap_or_else(|status| {
+            let mut reply = reply::refusal(&status, accept);
+            reply::warn(&mut reply, &call.noted());
+            reply
+        });
         if let Some(warning) = &resource.deprecation {
             reply::warn(&mut reply, std::slice::from_ref(warning));
         }

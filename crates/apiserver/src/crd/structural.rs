@@ -3,9 +3,11 @@
 use serde_json::Value;
 
 use crate::{
-    schema::{Schema, check, compile_expression},
+    schema::{Schema, check, cost_has_no_bound, rule_fault},
     status::{FieldError, quote},
 };
+
+const TOO_DEAR: &str = "exceeds budget by factor of more than 100x (try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)";
 
 /// Faults of a whole schema.
 pub(super) fn schema_faults(schema: &Value, path: &str, out: &mut Vec<FieldError>) {
@@ -25,6 +27,22 @@ pub(super) fn schema_faults(schema: &Value, path: &str, out: &mut Vec<FieldError
         }
     }
     node_faults(schema, path, Place::Root, out);
+    let dear: Vec<String> = out
+        .iter()
+        .filter(|fault| fault.detail.starts_with("estimated rule cost"))
+        .map(|fault| fault.field.clone())
+        .collect();
+    for field in &dear {
+        const WHY: &str =
+            "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema";
+        out.push(FieldError::forbidden(field, WHY));
+    }
+    if !dear.is_empty() {
+        let why = format!(
+            "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema {TOO_DEAR}"
+        );
+        out.push(FieldError::forbidden(path, why));
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -324,9 +342,14 @@ fn rule_faults(schema: &Value, path: &str, out: &mut Vec<FieldError>) {
             out.push(FieldError::required(field("rule"), "rule is not specified"));
             continue;
         }
-        if let Err(error) = compile_expression(text) {
-            let detail = format!("compilation failed: {error}");
+        if let Some(fault) = rule_fault(text) {
+            let detail = format!("compilation failed: {fault}");
             out.push(FieldError::invalid(field("rule"), go_rule(rule), detail));
+        } else if cost_has_no_bound(text) {
+            out.push(FieldError::forbidden(
+                field("rule"),
+                format!("estimated rule cost {TOO_DEAR}"),
+            ));
         }
         let message = rule["message"].as_str().unwrap_or("");
         if message.contains('\n') {

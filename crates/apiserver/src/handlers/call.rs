@@ -1,6 +1,9 @@
 //! One request for one resource, as the handlers see it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -33,6 +36,8 @@ pub(crate) struct Call {
     pub(crate) content_type: String,
     pub(crate) user_agent: String,
     pub(crate) body: Bytes,
+    /// What the decoder warned of; a refusal that comes later carries it too.
+    pub(crate) noted: Mutex<Vec<String>>,
 }
 
 impl Call {
@@ -47,6 +52,16 @@ impl Call {
 
     pub(crate) fn key(&self) -> String {
         api::key(self.namespace.as_deref(), self.name())
+    }
+
+    /// Keeps the decoder's warnings for a refusal.
+    pub(crate) fn note(&self, warnings: &[String]) {
+        *self.noted.lock().unwrap_or_else(PoisonError::into_inner) = warnings.to_vec();
+    }
+
+    /// What was noted.
+    pub(crate) fn noted(&self) -> Vec<String> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn not_found(&self) -> Status {

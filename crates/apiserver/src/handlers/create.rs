@@ -25,6 +25,7 @@ pub(crate) fn create(call: &Call) -> Result<Reply, Status> {
     let accepted = call.negotiate()?;
     let options = WriteOptions::parse(&call.query, &call.user_agent, "CreateOptions", false)?;
     let (mut object, warnings) = input::decode(call, options.field_validation)?;
+    call.note(&warnings);
     input::check_namespace(call, &mut object)?;
     if resource.terminating {
         return Err(Status::method_not_supported(resource.group_resource(), "create"));

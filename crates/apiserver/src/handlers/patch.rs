@@ -120,6 +120,7 @@ pub(crate) fn patch(call: &Call, part: Subresource) -> Result<Reply, Status> {
         }
         input::settle(&mut new, resource, &mut findings).map_err(Status::unclassified)?;
         let warnings = judge(&new, resource, &findings, options.field_validation)?;
+        call.note(&warnings);
         input::check_name(call, &new)?;
         input::check_namespace(call, &mut new)?;
         // Only a write of the whole object asks for a UID; a patch that changes it is refused as immutable.

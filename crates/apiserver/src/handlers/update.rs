@@ -35,6 +35,7 @@ pub(crate) fn put(call: &Call, part: Subresource) -> Result<Reply, Status> {
     let accepted = call.negotiate()?;
     let options = WriteOptions::parse(&call.query, &call.user_agent, "UpdateOptions", false)?;
     let (mut object, warnings) = input::decode(call, options.field_validation)?;
+    call.note(&warnings);
     input::check_namespace(call, &mut object)?;
     input::check_name(call, &object)?;
     let uid = Some(object.meta_str("uid").to_owned()).filter(|uid| !uid.is_empty());

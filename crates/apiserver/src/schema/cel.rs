@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::{
     check::join,
+    dialect,
     format::duration_nanos,
     structural::{Additional, JsonType, ListKind, Rule, Schema},
 };
@@ -51,13 +52,24 @@ impl Compiled {
 }
 
 /// Parses an expression. The error is the parser's text.
-pub(crate) fn compile_expression(text: &str) -> Result<IdedExpr, String> {
+fn compile_expression(text: &str) -> Result<IdedExpr, String> {
     // The parser is generated code that can panic on odd input; that must stay a refusal.
     match std::panic::catch_unwind(|| Parser::new().enable_optional_syntax(true).parse(text)) {
-        Ok(Ok(program)) => Ok(program),
+        Ok(Ok(mut program)) => {
+            dialect::rewrite(&mut program);
+            Ok(program)
+        }
         Ok(Err(errors)) => Err(errors.to_string()),
         Err(_) => Err("the parser failed".to_owned()),
     }
+}
+
+/// What upstream's compiler refuses in a rule, as it says it.
+pub(crate) fn rule_fault(text: &str) -> Option<String> {
+    if let Some(undeclared) = dialect::undeclared(text, &["self", "oldSelf"]) {
+        return Some(undeclared);
+    }
+    compile_expression(text).err()
 }
 
 /// A failed rule. A ratcheted one is only warned of: the value did not change.
@@ -68,7 +80,11 @@ pub(crate) struct CelProblem {
 }
 
 thread_local! {
-    static ROOT: Context<'static> = Context::default().with_all();
+    static ROOT: Context<'static> = {
+        let mut root = Context::default().with_all();
+        dialect::register(&mut root);
+        root
+    };
 }
 
 /// Runs every rule that applies. `old` is what the value was before; none on create.
@@ -246,7 +262,16 @@ fn explain(error: &ExecutionError) -> String {
         ExecutionError::Overflow(..) => "integer overflow".to_owned(),
         ExecutionError::NoSuchOverload => "no such overload".to_owned(),
         ExecutionError::IndexOutOfBounds(Cel::Int(index)) => format!("index out of bounds: {index}"),
-        ExecutionError::FunctionError { message, .. } => message.clone(),
+        ExecutionError::FunctionError { message, .. } => {
+            // cel-go says it in fewer words.
+            match message
+                .strip_prefix("start index ")
+                .and_then(|rest| rest.split(' ').next())
+            {
+                Some(index) => format!("index out of range: {index}"),
+                None => message.clone(),
+            }
+        }
         other => other.to_string(),
     }
 }

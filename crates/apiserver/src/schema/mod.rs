@@ -4,12 +4,14 @@
 mod cel;
 mod check;
 mod default;
+mod dialect;
 mod format;
 mod prune;
 mod structural;
 
-pub(crate) use cel::{compile_expression, evaluate_rules};
+pub(crate) use cel::{evaluate_rules, rule_fault};
 pub(crate) use check::{check, check_list_types};
 pub(crate) use default::{apply_defaults, drop_nulls};
+pub(crate) use dialect::cost_has_no_bound;
 pub(crate) use prune::{coerce_embedded, embedded_resource_faults, prune};
 pub(crate) use structural::{Additional, JsonType, ListKind, Schema};
