@@ -2,7 +2,7 @@
 
 use std::{env, ffi::OsString, panic, process::ExitCode, sync::Arc};
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::FromArgMatches as _;
 use seatrial_engine::Test;
 
 use crate::{
@@ -88,7 +88,7 @@ pub(crate) fn conclude(done: Result<Exit, Stop>, screen: Screen) -> Exit {
 }
 
 fn parse(args: impl Iterator<Item = OsString>) -> Result<Cli, Exit> {
-    let parsed = Cli::command()
+    let parsed = Cli::definition()
         .try_get_matches_from(args)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|error| tell_usage(&error))

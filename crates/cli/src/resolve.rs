@@ -65,7 +65,15 @@ pub(crate) fn selection(args: &SelectionArgs, runs_dir: &std::path::Path) -> Res
     })
 }
 
-/// The indexes of the selected tests, in the order of running.
+/// What was selected.
+pub(crate) struct Chosen {
+    /// The indexes of the tests, in the order of running.
+    pub(crate) tests: Vec<usize>,
+    /// What there is to say about the shard, if it is one.
+    pub(crate) shard: Option<String>,
+}
+
+/// Selects among the tests that there are.
 ///
 /// # Errors
 /// When a name that was asked for does not exist, or nothing is left.
@@ -73,7 +81,7 @@ pub(crate) fn select(
     selection: &Selection,
     tests: &[&TestSpec],
     runs_dir: &std::path::Path,
-) -> Result<Vec<usize>, Stop> {
+) -> Result<Chosen, Stop> {
     let durations = if selection.shard.is_some() {
         history::durations(runs_dir)?
     } else {
@@ -103,7 +111,19 @@ pub(crate) fn select(
         };
         return Err(Stop::no_match(no_match(message, selection, tests)));
     }
-    Ok(selected.tests)
+    let shard = selection.shard.map(|shard| {
+        let how = if durations.is_empty() {
+            "by name, since no durations are recorded"
+        } else {
+            "balanced by recorded durations"
+        };
+        let (ours, all) = (selected.tests.len(), selected.before_shard);
+        format!("shard {shard}: {ours} of {all} tests, {how}")
+    });
+    Ok(Chosen {
+        tests: selected.tests,
+        shard,
+    })
 }
 
 fn no_match(message: String, selection: &Selection, tests: &[&TestSpec]) -> Diagnostic {
@@ -134,7 +154,7 @@ fn no_match(message: String, selection: &Selection, tests: &[&TestSpec]) -> Diag
     if help.is_empty() {
         let some: Vec<&str> = names.iter().take(CLOSEST_MAX).map(String::as_str).collect();
         help.push(format!(
-            "there are {}{}",
+            "tests here: {}{}",
             some.join(", "),
             if names.len() > some.len() { ", …" } else { "" }
         ));

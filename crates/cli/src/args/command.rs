@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, builder::FalseyValueParser};
 use clap_complete::Shell;
 
 use super::{
@@ -51,6 +51,14 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
     /// Print the manual page, or write one per command
     Man(ManArgs),
+}
+
+impl Cli {
+    /// The command line as it is parsed, documented and completed.
+    pub(crate) fn definition() -> clap::Command {
+        // What a variable holds just now is no part of the documentation.
+        Self::command().mut_subcommands(|command| command.mut_args(|arg| arg.hide_env_values(true)))
+    }
 }
 
 impl Command {
@@ -196,18 +204,16 @@ pub(crate) struct ManArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        Cli::definition().debug_assert();
     }
 
     #[test]
     fn every_flag_is_a_variable_of_the_same_name_and_has_help() {
-        for command in Cli::command().get_subcommands() {
+        for command in Cli::definition().get_subcommands() {
             for flag in command.get_arguments().filter(|arg| !arg.is_positional()) {
                 let long = flag.get_long().unwrap_or_default();
                 let name = format!("SEATRIAL_{}", long.replace('-', "_").to_uppercase());

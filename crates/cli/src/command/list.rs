@@ -28,7 +28,7 @@ pub(crate) fn list(
     let selection = resolve::selection(&args.selection, &runs_dir)?;
     let specs = catalog.specs();
     let selected = resolve::select(&selection, &specs, &runs_dir)?;
-    let selected: Vec<_> = selected.into_iter().map(|index| specs[index]).collect();
+    let selected: Vec<_> = selected.tests.into_iter().map(|index| specs[index]).collect();
     screen.diagnose(&catalog.warnings);
     print(&if args.json {
         seatrial_report::list_json(&selected)

@@ -3,7 +3,6 @@
 use std::{fs, io};
 
 use anyhow::Context as _;
-use clap::CommandFactory as _;
 
 use crate::{
     args::{Cli, CompletionsArgs, ManArgs, SchemaArgs, SchemaOf},
@@ -25,7 +24,7 @@ pub(crate) fn schema(args: &SchemaArgs) -> Result<Exit, Stop> {
 /// Prints a completion script.
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<Exit, Stop> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "seatrial", &mut script);
+    clap_complete::generate(args.shell, &mut Cli::definition(), "seatrial", &mut script);
     print(&String::from_utf8(script)?)?;
     Ok(Exit::Success)
 }
@@ -35,12 +34,12 @@ pub(crate) fn man(args: &ManArgs) -> Result<Exit, Stop> {
     match &args.dir {
         Some(dir) => {
             fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
-            clap_mangen::generate_to(Cli::command(), dir)
+            clap_mangen::generate_to(Cli::definition(), dir)
                 .with_context(|| format!("write manual pages to {}", dir.display()))?;
         }
         None => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            clap_mangen::Man::new(Cli::definition()).render(&mut page)?;
             print(&String::from_utf8(page).map_err(io::Error::other)?)?;
         }
     }

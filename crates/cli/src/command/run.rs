@@ -39,7 +39,7 @@ pub(crate) fn run(
     let place = place(args.output.log_dir.as_deref())?;
     let selection = resolve::selection(&args.selection, &place.runs_dir)?;
     let specs = catalog.specs();
-    let selected = resolve::select(&selection, &specs, &place.runs_dir)?;
+    let chosen = resolve::select(&selection, &specs, &place.runs_dir)?;
 
     let mut settings = resolve::settings(&args.running, &args.debugging, &profile, &place);
     resolve::refuse_unknown_requirements(&settings.require, &specs)?;
@@ -61,19 +61,20 @@ pub(crate) fn run(
         ));
     }
 
-    let mut notices = Vec::new();
+    let notices = chosen
+        .shard
+        .map(|text| (NoticeLevel::Info, text))
+        .into_iter()
+        .collect();
     if let Some(shard) = selection.shard {
         history::mark_as_shard(&settings.run_dir, shard)?;
-        notices.push((
-            NoticeLevel::Info,
-            format!("shard {shard}: {} of the selected tests", selected.len()),
-        ));
     }
     let run_dir = settings.run_dir.clone();
     let junit = args.output.junit.as_deref().or(profile.junit.as_deref());
     let run = Run {
-        deselected: specs.len() - selected.len(),
-        tests: selected
+        deselected: specs.len() - chosen.tests.len(),
+        tests: chosen
+            .tests
             .iter()
             .map(|index| catalog.tests[*index].clone())
             .collect(),

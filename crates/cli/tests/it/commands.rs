@@ -1,10 +1,10 @@
 //! The other commands, each once.
 
-use std::fs;
+use std::{fs, process::Stdio};
 
 use seatrial::{RustTest, blocking_test};
 
-use crate::binary::{Scratch, said};
+use crate::binary::{Going, Scratch, said};
 
 pub(crate) fn tests() -> Vec<RustTest> {
     vec![
@@ -22,6 +22,13 @@ pub(crate) fn tests() -> Vec<RustTest> {
             schema_completions_and_manual_are_printed();
         }),
         blocking_test("commands::log_dir_holds_the_runs", |_| log_dir_holds_the_runs()),
+        blocking_test("commands::a_profile_and_overrides_hold_and_flags_win", |_| {
+            a_profile_and_overrides_hold_and_flags_win();
+        }),
+        blocking_test("commands::a_breakpoint_waits_for_enter", |_| {
+            a_breakpoint_waits_for_enter()
+        }),
+        blocking_test("commands::github_gets_annotations", |_| github_gets_annotations()),
         blocking_test("commands::help_is_grouped", |_| help_is_grouped()),
     ]
 }
@@ -176,4 +183,87 @@ fn help_is_grouped() {
             help.out
         );
     }
+}
+
+fn a_profile_and_overrides_hold_and_flags_win() {
+    let scratch = Scratch::new();
+    let suite = "\
+name: sea
+profiles:
+  ci: {timeout: 1ms, retries: 2, require: [no-such-program]}
+overrides:
+  - {filter: test(hello), profile: ci, retries: 1}
+";
+    fs::write(scratch.dir().join("seatrial.yaml"), suite).unwrap();
+    fs::write(
+        scratch.dir().join("hello.yaml"),
+        HELLO.replace("exits: 3", "exits: 4"),
+    )
+    .unwrap();
+    fs::write(
+        scratch.dir().join("need.yaml"),
+        format!("requires: [no-such-program]\n{HELLO}"),
+    )
+    .unwrap();
+    let run = |args: &[&str]| said(&mut scratch.seatrial(&[&["run"], args].concat()));
+    let plain = run(&[]);
+    assert!(plain.out.contains("1 failed, 1 skipped"), "{plain:?}");
+    let ci = run(&["--profile", "ci"]);
+    assert_eq!(ci.code, Some(1));
+    assert!(
+        ci.out.contains("1 errored, 1 timed out") && ci.out.contains("(2 attempts)"),
+        "{ci:?}"
+    );
+    let flags = run(&["--profile", "ci", "--timeout", "30s"]);
+    assert!(flags.out.contains("1 failed, 1 errored"), "{flags:?}");
+    let unknown = run(&["--profile", "cli"]);
+    assert!(unknown.err.contains("there are ci"), "{unknown:?}");
+}
+
+fn a_breakpoint_waits_for_enter() {
+    let scratch = Scratch::new();
+    fs::write(scratch.dir().join("hello.yaml"), HELLO).unwrap();
+    let args = ["run", "--breakpoint", "exits", "-o", "json"];
+    assert_eq!(
+        said(&mut scratch.seatrial(&args)).code,
+        Some(2),
+        "nobody can press Enter there"
+    );
+    let mut command = scratch.seatrial(&args);
+    let mut going = Going::start(command.stdin(Stdio::piped()));
+    going.until(r#""event":"breakpoint""#);
+    going.type_text("\n");
+    going.until(r#""verdict":"passed""#);
+    assert_eq!(going.end().0, Some(0));
+}
+
+fn github_gets_annotations() {
+    let scratch = Scratch::new();
+    fs::write(
+        scratch.dir().join("hello.yaml"),
+        HELLO.replace("exits: 3", "exits: 4"),
+    )
+    .unwrap();
+    let mut run = scratch.seatrial(&["run"]);
+    let summary = scratch.dir().join("summary.md");
+    run.env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_STEP_SUMMARY", &summary);
+    let failed = said(&mut run);
+    assert!(
+        failed.out.contains("::error file=hello.yaml,line=5"),
+        "{}",
+        failed.out
+    );
+    assert!(fs::read_to_string(summary).unwrap().contains("work/hello"));
+    fs::write(
+        scratch.dir().join("hello.yaml"),
+        HELLO.replace("target", "targte"),
+    )
+    .unwrap();
+    let wrong = said(&mut run);
+    assert!(
+        wrong.err.contains("::error file=hello.yaml,line=2"),
+        "{}",
+        wrong.err
+    );
 }
