@@ -262,7 +262,9 @@ fn github_gets_annotations() {
     .unwrap();
     let wrong = said(&mut run);
     assert!(
-        wrong.err.contains("::error file=hello.yaml,line=2"),
+        wrong
+            .err
+            .contains("file=hello.yaml,line=2,title=seatrial::unknown key"),
         "{}",
         wrong.err
     );
