@@ -7,7 +7,7 @@ mod tidy;
 
 use std::{
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{Command, ExitCode},
 };
 
 use anyhow::{Context, Result, bail};
@@ -16,6 +16,7 @@ const USAGE: &str = "\
 usage: cargo xtask NAME
 
   tidy          check the invariants that a machine can check
+  docs          write anew what is generated under docs/
   bench NAME    measure, beside others, what the project promises; there is: ";
 
 fn main() -> ExitCode {
@@ -33,11 +34,34 @@ fn main() -> ExitCode {
 fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["tidy"] => tidy::run(&root()?),
+        ["docs"] => docs(&root()?),
         ["bench", name, options @ ..] => bench::run(&root()?, name, options),
         // What `bench` starts itself again as.
         ["measure", program, arguments @ ..] => bench::measure_into(Path::new(program), arguments),
         _ => bail!("{USAGE}{}", bench::NAMES),
     }
+}
+
+/// Writes the generated documents. A test beside each generator says when its document is out of date, and writes it
+/// when it is told to; so nothing heavy has to be linked in here.
+fn docs(root: &Path) -> Result<()> {
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args([
+            "test",
+            "--quiet",
+            "--package",
+            "seatrial-cases",
+            "--lib",
+            "reference",
+        ])
+        .env("SEATRIAL_UPDATE_DOCS", "1")
+        .current_dir(root)
+        .status()
+        .context("cannot run cargo")?;
+    if !status.success() {
+        bail!("the documents could not be written: {status}");
+    }
+    Ok(())
 }
 
 /// The repository's root: where the workspace's manifest is.

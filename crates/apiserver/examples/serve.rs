@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(directory.join("client.crt"), served.client_certificate_pem())?;
     std::fs::write(directory.join("client.key"), served.client_key_pem())?;
     std::fs::write(directory.join("kubeconfig"), served.kubeconfig("seatrial"))?;
-    #[allow(clippy::print_stdout)]
+    #[allow(clippy::print_stdout, reason = "a program for a terminal")]
     {
         println!("{}", served.url());
     }

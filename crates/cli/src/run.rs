@@ -49,6 +49,7 @@ impl Run {
         let record = RecordWriter::create(&self.settings.run_dir)
             .with_context(|| format!("create a record in {}", self.settings.run_dir.display()))?;
         tidy(&self.settings.run_dir);
+        // What comes from outside is what a person does, and a few notices.
         let (sender, controls) = unbounded_channel();
         for (level, text) in self.notices {
             // The receiver is right here.

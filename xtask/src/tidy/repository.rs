@@ -155,27 +155,45 @@ impl RustFile {
         }
     }
 
-    /// Whether a comment stands on the line, directly above it, or above the statement or the loop that it is in.
+    /// Whether a comment stands on the line, above the statement that it belongs to, or above a block around it, up to
+    /// the function.
     pub(super) fn has_comment_at(&self, line: usize) -> bool {
-        let is_plain = |at: usize| {
+        let mut at = Some(line);
+        while let Some(line) = at {
+            if self.has_own_comment(line) {
+                return true;
+            }
+            at = self
+                .block_around(line)
+                .filter(|opener| !self.masked.code[*opener].contains("fn "));
+        }
+        false
+    }
+
+    fn has_own_comment(&self, line: usize) -> bool {
+        let is_comment = |at: usize| {
             let comment = &self.masked.comments[at];
             comment.contains("//") && !comment.trim_start_matches('/').is_empty()
         };
-        if is_plain(line) {
-            return true;
+        let is_finished = |at: usize| {
+            let code = self.masked.code[at].trim();
+            code.is_empty() || code.ends_with([';', '}', '{'])
+        };
+        is_comment(line) || {
+            let above = (0..line).rev();
+            let first_finished = above.clone().find(|at| is_comment(*at) || is_finished(*at));
+            first_finished.is_some_and(is_comment)
         }
-        for above in (0..line).rev() {
-            let code = self.masked.code[above].trim();
-            if is_plain(above) {
-                return true;
-            }
-            let opens_function = code.ends_with('{') && code.contains("fn ");
-            // The line above is finished: what stands above that belongs to something else.
-            if code.is_empty() || code.ends_with([';', '}']) || opens_function {
-                return false;
-            }
-        }
-        false
+    }
+
+    /// The line that opens the block around a line, told by its indentation.
+    fn block_around(&self, line: usize) -> Option<usize> {
+        let indentation = |code: &str| code.len() - code.trim_start().len();
+        let own = indentation(&self.masked.code[line]);
+        (0..line).rev().find(|above| {
+            let code = &self.masked.code[*above];
+            code.trim_end().ends_with('{') && indentation(code) < own
+        })
     }
 }
 

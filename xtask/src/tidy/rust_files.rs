@@ -436,6 +436,9 @@ mod tests {
         let inner =
             "// it may be dying still\nsoon(async {\n    while it_is_there() {\n        sleep(POLL).await;";
         check("sleep", LIBRARY, inner, &[]);
+        let later =
+            "// it tells nobody\nwhile a {\n    if b {\n        return;\n    }\n    sleep(POLL).await;";
+        check("sleep", LIBRARY, later, &[]);
         let other = "// about b\nb();\nthread::sleep(SECOND);";
         check(
             "sleep",
