@@ -84,7 +84,7 @@ pub fn load(options: &LoadOptions) -> Loaded {
                     context
                 }
                 Err(unreadable) => {
-                    diagnostics.push(unreadable);
+                    diagnostics.push(*unreadable);
                     continue;
                 }
             },
@@ -128,7 +128,7 @@ pub fn load(options: &LoadOptions) -> Loaded {
 fn plan_all(work: &[(usize, PathBuf)], contexts: &[SuiteContext]) -> Vec<(Vec<CasePlan>, Vec<Diagnostic>)> {
     let one = |(suite, path): &(usize, PathBuf)| match read(path) {
         Ok(file) => case::plan(&file, &contexts[*suite]),
-        Err(unreadable) => (Vec::new(), vec![unreadable]),
+        Err(unreadable) => (Vec::new(), vec![*unreadable]),
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = cores.min(work.len() / FILES_PER_THREAD_MIN).max(1);
@@ -161,7 +161,7 @@ fn plan_all(work: &[(usize, PathBuf)], contexts: &[SuiteContext]) -> Vec<(Vec<Ca
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-fn read(path: &Path) -> Result<Arc<SourceFile>, Diagnostic> {
+fn read(path: &Path) -> Result<Arc<SourceFile>, Box<Diagnostic>> {
     match fs::read(path) {
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(text) => Ok(SourceFile::new(
@@ -172,15 +172,19 @@ fn read(path: &Path) -> Result<Arc<SourceFile>, Diagnostic> {
                 let at = error.utf8_error().valid_up_to();
                 let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
                 let file = SourceFile::new(path, text);
-                let mut wrong = Diagnostic::error("not UTF-8").at(path, &file.text, at..at + 1);
+                let mut wrong = Diagnostic::error("not UTF-8").at(
+                    path,
+                    &file.text,
+                    at..at + char::REPLACEMENT_CHARACTER.len_utf8(),
+                );
                 wrong.help = Some("case files are text in UTF-8".into());
-                Err(wrong)
+                Err(Box::new(wrong))
             }
         },
-        Err(error) => Err(Diagnostic::error(format!(
-            "{} cannot be read: {error}",
-            path.display()
-        ))),
+        Err(error) => {
+            let message = format!("{} cannot be read: {error}", path.display());
+            Err(Box::new(Diagnostic::error(message)))
+        }
     }
 }
 

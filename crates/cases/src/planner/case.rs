@@ -17,15 +17,13 @@ use crate::{
     node::{self, Node, Value},
     plan::{CasePlan, On, RequirementPlan, Slots},
     planner::{
+        fixture::{declare_fixture, fixtures_of},
         matrix::{self, Planned},
         part::{self, Draft, Missing, absolute},
-        suite::{
-            SuiteContext, builds_of, check_known, check_use, covers, declare_fixture, fixtures_of,
-            requirements,
-        },
+        suite::{SuiteContext, builds_of, check_known, check_use, covers, requirements},
     },
     procedure::{Procedures, Surroundings},
-    source::{Origin, SourceFile, Span},
+    source::{SourceFile, Span},
     template::Names,
     tolerant,
 };
