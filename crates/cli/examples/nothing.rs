@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     let count = variable("BENCH_TESTS").unwrap_or(10_000);
     let wait = variable("BENCH_WAIT_S").map(Duration::from_secs);
     seatrial::main((0..count).map(|number| {
-        seatrial::test(format!("nothing_{number}"), async move |_context| {
+        seatrial::test(format!("nothing_{number}"), move |_context| async move {
             if let Some(wait) = wait {
                 tokio::time::sleep(wait).await;
             }

@@ -24,7 +24,9 @@ use seatrial_environment::requirement;
 /// # }
 /// ```
 ///
-/// A panic, as `assert!` makes one, means *failed*; so does an error that is returned.
+/// A panic, as `assert!` makes one, means *failed*; so does an error that is returned. A body that captures
+/// something is written `move |context| async move { ... }`: the future of an `async move` closure borrows from
+/// the closure, and nothing can say of such a one that it may go to another thread.
 #[track_caller]
 pub fn test<Body, Future, Output>(name: impl Into<String>, body: Body) -> RustTest
 where
