@@ -10,6 +10,7 @@ use crate::{
     dialect,
     node::{Entry, Node, Value},
     source::Span,
+    template::is_template,
     vocabulary::{StepInfo, VOCABULARY},
 };
 
@@ -202,9 +203,9 @@ pub(super) fn short_value<'n>(info: &StructInfo, parameters: &'n Node) -> Option
         .find_map(|key| parameters.get(key))
 }
 
-/// A step's name on screen: `log_contains ready`, `http_check http://127.0.0.1:{{ port.http }}/health`.
+/// A step's name on screen: `log_contains ready`, `http_check http://127.0.0.1:{{ port.http }}/health`. One with
+/// placeholders is cut when they are filled, see [`cut_label`].
 pub(super) fn label(name: &str, short: Option<&Node>, written: &Option<String>) -> String {
-    const CHARS_MAX: usize = 60;
     let from_short = || match &short?.value {
         Value::Scalar { text, .. } => Some(text.to_string()),
         Value::Sequence(items) => Some(
@@ -219,11 +220,21 @@ pub(super) fn label(name: &str, short: Option<&Node>, written: &Option<String>) 
     let Some(text) = written.clone().or_else(from_short) else {
         return name.to_owned();
     };
-    let line = text.trim().lines().next().unwrap_or_default();
-    let cut = line.chars().count() > CHARS_MAX || text.trim().lines().count() > 1;
-    let mut line: String = line.chars().take(CHARS_MAX).collect();
-    if cut {
-        line.push('…');
+    let label = format!("{name} {}", text.trim());
+    if is_template(&label) {
+        label
+    } else {
+        cut_label(&label)
     }
-    format!("{name} {line}").trim_end().to_owned()
+}
+
+/// A step's name as it fits on a line.
+pub(crate) fn cut_label(label: &str) -> String {
+    const CHARS_MAX: usize = 80;
+    let line = label.lines().next().unwrap_or_default().trim_end();
+    let mut cut: String = line.chars().take(CHARS_MAX).collect();
+    if cut.len() < label.trim_end().len() {
+        cut.push('…');
+    }
+    cut
 }

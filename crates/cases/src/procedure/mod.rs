@@ -16,6 +16,6 @@ mod options;
 
 pub(crate) use decode::Procedures;
 pub(crate) use define::{Definition, define};
-pub(crate) use identify::is_vocabulary;
+pub(crate) use identify::{cut_label, is_vocabulary};
 pub(crate) use need::{Surroundings, check_reference};
 pub(crate) use options::{Retry, StepOptions};

@@ -82,7 +82,7 @@ impl Build {
         let plan = &self.plan;
         let scope = names::scope(stage, &self.suite, None, &[], &[]);
         let words = words(&plan.command, &scope)?;
-        let shown = words.join(" ");
+        let shown = in_a_line(&words);
         context.progress(&shown);
         let mut spec = PartSpec::new(&plan.name, words);
         spec.env = std::env::vars_os()
@@ -189,6 +189,18 @@ fn output(part: &Part, errors: Vec<String>) -> Vec<LogTail> {
             source: source.to_owned(),
             lines,
         }]
+    }
+}
+
+/// A command as it is shown: what a shell is given without the shell, and not more than its first line.
+fn in_a_line(words: &[String]) -> String {
+    let text = match words {
+        [shell, flag, script] if shell == "sh" && flag == "-c" => script.trim().to_owned(),
+        words => words.join(" "),
+    };
+    match text.split_once('\n') {
+        Some((first, _)) => format!("{first} …"),
+        None => text,
     }
 }
 

@@ -12,6 +12,7 @@ use super::StepReport;
 use super::world::{Frame, World};
 use crate::{
     plan::{DefinedStep, PartReference, StepPlan},
+    procedure::cut_label,
     step::{self, Fault, Output, StepContext, location},
     template::Scope,
     vocabulary::{Restart, StepKind},
@@ -48,9 +49,8 @@ impl World<'_> {
         let index = self.part_index(&step.part, frame).ok();
         let scope = self.scope(index, frame);
         // A name may have placeholders that only an earlier step fills: then it is shown as it was written.
-        let name = scope
-            .render(&step.name, &step.origin)
-            .unwrap_or_else(|_| step.name.clone());
+        let name = scope.render(&step.name, &step.origin);
+        let name = cut_label(name.as_deref().unwrap_or(&step.name));
         let report = self
             .stage
             .step(name.clone(), Some(location(&step.origin)), parent);

@@ -1,7 +1,7 @@
 //! Runs case files that are given as text, and shows what came of them in a form that is the same every time.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use regex::Regex;
@@ -32,10 +32,6 @@ impl Files {
             fs::write(path, text).unwrap();
         }
         Self { dir: files_dir }
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.dir.path()
     }
 
     /// Runs all cases.
@@ -154,6 +150,10 @@ impl Outcome {
     pub(crate) fn told(&self) -> String {
         let mut text = String::new();
         for event in &self.events {
+            if let EventKind::FixtureFailed { fixture, failure, .. } = event {
+                text.push_str(&format!("fixture {fixture}\n"));
+                tell(failure, &mut text);
+            }
             if let EventKind::TestFinished(outcome) = event {
                 text.push_str(&format!("{}\n", outcome.verdict));
                 if let Some(reason) = &outcome.reason {
@@ -200,6 +200,8 @@ impl Outcome {
                 (r"/tmp/seatrial-\d+/[^/ `]+", "GROUP"),
                 (r"\b(process|pid) \d+", "$1 N"),
                 (r"\b[1-6]\d{4}\b", "PORT"),
+                (r"\bfor \d+\.\d s\b", "for N s"),
+                (r"PATH \([^)]*\)", "PATH (...)"),
             ]
             .map(|(pattern, instead)| (Regex::new(pattern).unwrap(), instead))
             .into()

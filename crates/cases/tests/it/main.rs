@@ -8,5 +8,6 @@
 
 mod harness;
 mod lifecycle;
+mod shared;
 mod steps;
 mod tour;

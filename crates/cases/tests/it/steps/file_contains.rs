@@ -47,7 +47,7 @@ async fn says_what_is_in_the_file() {
     failed
       message: gave up waiting for `GROUP/target/work/status` to contain `ready`
       step: file_contains status
-      at: DIR/case.yaml:5
+      at: DIR/case.yaml:6
       mismatch: GROUP/target/work/status: expected contains `ready`, saw `starting`
       history: GROUP/target/work/status `starting`
     ");
