@@ -15,7 +15,7 @@ use crate::{
         part::Part,
     },
     node::{self, Node, Value},
-    plan::{CasePlan, On, RequirementPlan, Slots},
+    plan::{CasePlan, FixturePlan, On, PartPlan, RequirementPlan, Slots, StepPlan},
     planner::{
         fixture::{declare_fixture, fixtures_of},
         matrix::{self, Planned},
@@ -24,7 +24,7 @@ use crate::{
     },
     procedure::{Procedures, Surroundings},
     source::{SourceFile, Span},
-    template::Names,
+    template::{Names, Reference},
     tolerant,
 };
 
@@ -69,230 +69,275 @@ fn plan_case(node: &Node, suite: &SuiteContext, decoder: &mut Decoder, plans: &m
         return;
     };
     let written = decoder.take_templates();
-    let defaults = suite.defaults.as_ref();
-    let name = match &case.name {
-        Some(name) => {
-            check_name(name, "case", decoder);
-            name.clone()
-        }
-        None => {
-            let name = Located {
-                value: name_of_file(decoder.file()),
-                origin: decoder.origin(first_line(node.span, decoder.file())),
-            };
-            check_name(&name, "case", decoder);
-            name
-        }
-    };
-    let foreign = case.container.is_some()
-        || case.runtimes.is_some()
-        || node.get("assertions").is_some()
-        || case.kind == CaseType::Integration;
-    let containers = foreign
-        || case.on == Some(Where::Docker)
-        || (case.on.is_none() && defaults.is_some_and(|defaults| defaults.on == Some(Where::Docker)));
     let variants = matrix::variants(case.matrix.clone(), decoder);
-    if case.procedure.is_none() {
-        decoder.error(first_line(node.span, decoder.file()), "`procedure` is missing");
-    }
+    let mut planning = Planning::new(case, node, suite, decoder);
+    planning.templates.extend(planning.about(written));
+    planning.plan_parts(decoder);
 
-    let drafts = drafts(&case, node, suite, foreign, decoder);
-    if !foreign {
-        for draft in drafts.iter().filter(|draft| draft.part.command.is_none()) {
+    // Variants that declare the same values have the same names in scope, so their steps are decoded once.
+    let mut decoded: Vec<(BTreeSet<String>, bool, Steps)> = Vec::new();
+    for variant in variants {
+        let surroundings = planning.surroundings(&variant);
+        planning.check_templates(&variant, &surroundings, decoder);
+        let values: BTreeSet<String> = variant.values.keys().cloned().collect();
+        let skipped = variant.skip.is_some();
+        let known = decoded
+            .iter()
+            .find(|(names, skip, _)| *names == values && *skip == skipped);
+        let steps = match known {
+            Some((_, _, steps)) => steps.clone(),
+            None => {
+                let steps = decode_steps(&planning.case, &planning.drafts, &surroundings, suite, decoder);
+                decoded.push((values, skipped, steps.clone()));
+                steps
+            }
+        };
+        plans.push(planning.variant(&variant, steps, decoder));
+    }
+}
+
+/// A case on its way to its tests: what is the same for all its variants.
+struct Planning<'a> {
+    case: Case,
+    node: &'a Node,
+    suite: &'a SuiteContext,
+    name: Located<String>,
+    /// It is to run in containers.
+    containers: bool,
+    /// Why it is not run, as far as the case itself says.
+    skip: Option<String>,
+    drafts: Vec<Draft>,
+    parts: Vec<PartPlan>,
+    /// The part that steps are about where they do not say.
+    target: Option<usize>,
+    fixtures: Vec<Arc<FixturePlan>>,
+    /// The templates outside of steps, each with the part that it is about.
+    templates: Vec<(TemplateUse, Option<String>)>,
+    names: Names,
+}
+
+impl<'a> Planning<'a> {
+    fn new(case: Case, node: &'a Node, suite: &'a SuiteContext, decoder: &mut Decoder) -> Self {
+        let head = first_line(node.span, decoder.file());
+        let name = case.name.clone().unwrap_or_else(|| Located {
+            value: name_of_file(decoder.file()),
+            origin: decoder.origin(head),
+        });
+        check_name(&name, "case", decoder);
+        if case.procedure.is_none() {
+            decoder.error(head, "`procedure` is missing");
+        }
+        let foreign = case.container.is_some()
+            || case.runtimes.is_some()
+            || node.get("assertions").is_some()
+            || case.kind == CaseType::Integration;
+        let on = case.on.or_else(|| suite.defaults.as_ref()?.on);
+        let containers = foreign || on == Some(Where::Docker);
+
+        let drafts = drafts(&case, node, suite, foreign, decoder);
+        for draft in drafts
+            .iter()
+            .filter(|draft| draft.part.command.is_none() && !foreign)
+        {
             if draft.container.is_none() || !containers {
-                decoder.error_at(
-                    &draft.origin,
-                    format!("the part `{}` has no `command`", draft.name),
-                );
+                let message = format!("the part `{}` has no `command`", draft.name);
+                decoder.error_at(&draft.origin, message);
             }
         }
-    }
-    let drafts = part::in_start_order(drafts, decoder);
-    let target = drafts
-        .iter()
-        .position(|draft| draft.name == "target")
-        .or_else(|| (drafts.len() == 1).then_some(0));
-    let target_name = target.map(|at| drafts[at].name.clone());
+        let drafts = part::in_start_order(drafts, decoder);
+        let named = drafts.iter().position(|draft| draft.name == "target");
+        let target = named.or_else(|| (drafts.len() == 1).then_some(0));
 
-    let mut templates: Vec<(TemplateUse, Option<String>)> = written
-        .into_iter()
-        .map(|used| {
+        let by_default = suite.defaults.iter().flat_map(|defaults| &defaults.uses);
+        let uses: Vec<Located<String>> = by_default.chain(&case.uses).cloned().collect();
+        let fixtures = fixtures_of(&uses, &suite.suite.fixtures, decoder);
+        if let Some(group) = &case.test_group {
+            let known = suite.suite.test_groups.keys().map(String::as_str);
+            check_known("test group", group, known, decoder);
+        }
+
+        let mut names = names_of_case(suite, &case);
+        for fixture in &fixtures {
+            declare_fixture(fixture, &mut names);
+        }
+        part::declare_names(&drafts, &mut names);
+        let skip = case
+            .skip
+            .clone()
+            .or_else(|| other_platform(case.runtimes.as_deref()));
+        Self {
+            case,
+            node,
+            suite,
+            name,
+            containers,
+            skip,
+            drafts,
+            parts: Vec::new(),
+            target,
+            fixtures,
+            templates: Vec::new(),
+            names,
+        }
+    }
+
+    fn target_name(&self) -> Option<&String> {
+        self.target.map(|at| &self.drafts[at].name)
+    }
+
+    /// Which part each template of the case's file is about: the one that it stands in, else the target.
+    fn about(&self, written: Vec<TemplateUse>) -> Vec<(TemplateUse, Option<String>)> {
+        let part = |used: &TemplateUse| {
             let inside = |draft: &&Draft| {
                 Arc::ptr_eq(&used.origin.file, &draft.origin.file)
                     && draft.spans.iter().any(|span| covers(*span, used.origin.span))
             };
-            let about = drafts.iter().find(inside).map(|draft| draft.name.clone());
-            (used, about.or_else(|| target_name.clone()))
-        })
-        .collect();
-
-    let mut uses = defaults.map(|defaults| defaults.uses.clone()).unwrap_or_default();
-    uses.extend(case.uses.iter().cloned());
-    let fixtures = fixtures_of(&uses, &suite.suite.fixtures, decoder);
-    for group in case.test_group.iter() {
-        check_known(
-            "test group",
-            group,
-            suite.suite.test_groups.keys().map(String::as_str),
-            decoder,
-        );
+            let draft = self.drafts.iter().find(inside);
+            draft
+                .map(|draft| &draft.name)
+                .or_else(|| self.target_name())
+                .cloned()
+        };
+        written
+            .into_iter()
+            .map(|used| {
+                let part = part(&used);
+                (used, part)
+            })
+            .collect()
     }
 
-    let skip_by_file = case
-        .skip
-        .clone()
-        .or_else(|| other_platform(case.runtimes.as_deref()));
-    let missing = if containers || skip_by_file.is_some() {
-        Missing::Ignored
-    } else {
-        Missing::Refused
-    };
-    let mut parts = Vec::with_capacity(drafts.len());
-    for draft in &drafts {
-        parts.push(part::plan(draft, defaults, missing, decoder));
-        // Those of files that are rendered.
-        let rendered = decoder.take_templates().into_iter();
-        templates.extend(rendered.map(|used| (used, Some(draft.name.clone()))));
-    }
-    if !drafts.is_empty() {
-        templates.extend(
-            suite
-                .default_templates
-                .iter()
-                .map(|used| (used.clone(), target_name.clone())),
-        );
+    fn plan_parts(&mut self, decoder: &mut Decoder) {
+        let missing = match self.containers || self.skip.is_some() {
+            true => Missing::Ignored,
+            false => Missing::Refused,
+        };
+        for draft in &self.drafts {
+            self.parts
+                .push(part::plan(draft, self.suite.defaults.as_ref(), missing, decoder));
+            // Those of files that are rendered.
+            let rendered = decoder.take_templates().into_iter();
+            self.templates
+                .extend(rendered.map(|used| (used, Some(draft.name.clone()))));
+        }
+        let target = self.target_name().cloned();
+        let own_command = self.node.get("target").is_some_and(|target| {
+            target.get("command").is_some() || !matches!(target.value, Value::Mapping(_))
+        });
+        for used in self
+            .suite
+            .default_templates
+            .iter()
+            .filter(|_| !self.drafts.is_empty())
+        {
+            let replaced = self
+                .suite
+                .default_command
+                .is_some_and(|span| covers(span, used.origin.span));
+            if !(own_command && replaced) {
+                self.templates.push((used.clone(), target.clone()));
+            }
+        }
     }
 
-    let mut names = names_of_case(suite, &case);
-    for fixture in &fixtures {
-        declare_fixture(fixture, &mut names);
-    }
-    part::declare_names(&drafts, &mut names);
-    let surroundings = |variant: &Planned| {
-        let mut names = names.clone();
+    fn surroundings(&self, variant: &Planned) -> Surroundings {
+        let mut names = self.names.clone();
         if variant.skip.is_some() {
             // It has not got to have the values that it would need.
             names.declare(&["values"]);
         }
-        variant
-            .values
-            .keys()
-            .for_each(|value| names.declare(&["values", value]));
+        for value in variant.values.keys() {
+            names.declare(&["values", value]);
+        }
+        let ports = |draft: &Draft| (draft.name.clone(), draft.part.ports.0.keys().cloned().collect());
         Surroundings {
             names,
-            parts: drafts
-                .iter()
-                .map(|draft| (draft.name.clone(), draft.part.ports.0.keys().cloned().collect()))
-                .collect(),
-            default_part: target_name.clone(),
+            parts: self.drafts.iter().map(ports).collect(),
+            default_part: self.target_name().cloned(),
         }
-    };
+    }
 
-    // Variants that declare the same values have the same names in scope, so their steps are decoded once.
-    let mut decoded: Vec<(BTreeSet<String>, Steps)> = Vec::new();
-    for variant in variants {
-        let values: BTreeSet<String> = variant.values.keys().cloned().collect();
-        let known = decoded
-            .iter()
-            .find(|(names, _)| *names == values)
-            .map(|(_, steps)| steps.clone());
-        let surroundings = surroundings(&variant);
-        for (used, about) in &templates {
-            if !written_for_another(used, node, &variant) {
+    fn check_templates(&self, variant: &Planned, surroundings: &Surroundings, decoder: &mut Decoder) {
+        for (used, about) in &self.templates {
+            if !written_for_another(used, self.node, variant) {
                 let ports = about.as_ref().and_then(|part| surroundings.parts.get(part));
-                check_use(used, &surroundings, ports, decoder);
+                check_use(used, surroundings, ports, decoder);
             }
         }
-        let steps = match known {
-            Some(steps) => steps,
-            None => {
-                let steps = decode_steps(&case, &drafts, &surroundings, suite, decoder);
-                decoded.push((values, steps.clone()));
-                steps
-            }
-        };
-        for (part, ready) in parts.iter_mut().zip(&steps.ready) {
-            part.ready.clone_from(ready);
+    }
+
+    /// The test of one variant.
+    fn variant(&self, variant: &Planned, steps: Steps, decoder: &Decoder) -> CasePlan {
+        let Self { case, suite, .. } = self;
+        let defaults = suite.defaults.as_ref();
+        let mut parts = self.parts.clone();
+        for (part, ready) in parts.iter_mut().zip(steps.ready) {
+            part.ready = ready;
         }
-        let mut parts = parts.clone();
-        if let Some(target) = target {
-            parts[target].env.extend(
-                variant
-                    .env
-                    .iter()
-                    .map(|(name, value)| (name.clone(), value.clone())),
-            );
+        if let Some(target) = self.target {
+            let env = variant
+                .env
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone()));
+            parts[target].env.extend(env);
         }
-        let references = templates
-            .iter()
-            .flat_map(|(used, _)| &used.references)
-            .chain(&steps.references);
-        let mut builds = builds_of(references, &suite.suite.builds);
-        for build in fixtures.iter().flat_map(|fixture| &fixture.builds) {
+        let outside = self.templates.iter().flat_map(|(used, _)| &used.references);
+        let mut builds = builds_of(outside.chain(&steps.references), &suite.suite.builds);
+        for build in self.fixtures.iter().flat_map(|fixture| &fixture.builds) {
             if builds.iter().all(|present| present.name != build.name) {
                 builds.push(build.clone());
             }
         }
+        let intake = case.intake.as_ref().is_some_and(|intake| intake.enabled);
         let skip = variant
             .skip
             .clone()
-            .or_else(|| skip_by_file.clone())
+            .or_else(|| self.skip.clone())
             .or_else(|| unserved(&steps.unserved))
-            .or_else(|| {
-                case.intake
-                    .as_ref()
-                    .filter(|intake| intake.enabled)
-                    .map(|_| NO_INTAKE.to_owned())
-            })
-            .or_else(|| containers.then(|| NO_CONTAINERS.to_owned()));
-        plans.push(CasePlan {
-            name: name.value.clone(),
+            .or_else(|| intake.then(|| NO_INTAKE.to_owned()))
+            .or_else(|| self.containers.then(|| NO_CONTAINERS.to_owned()));
+        let test_group = case.test_group.as_ref().or_else(|| defaults?.test_group.as_ref());
+        let values = suite.values.iter().chain(&case.values).chain(&variant.values);
+        CasePlan {
+            name: self.name.value.clone(),
             variant: variant.name.clone(),
             description: variant.description.clone().or_else(|| case.description.clone()),
-            origin: name.origin.clone(),
+            origin: self.name.origin.clone(),
             dir: absolute(decoder.file().directory()),
-            labels: labels(suite, &case, &variant),
+            labels: labels(suite, case, variant),
             timeout: case.timeout.or_else(|| defaults?.timeout),
             retries: case.retries.or_else(|| defaults?.retries),
             slots: match (case.alone, case.slots.or_else(|| defaults?.slots)) {
                 (true, _) => Slots::Alone,
                 (false, count) => Slots::Count(count.unwrap_or(1)),
             },
-            test_group: case
-                .test_group
-                .as_ref()
-                .or_else(|| defaults?.test_group.as_ref())
-                .map(|group| group.value.clone()),
-            requires: requires(suite, &case, &variant),
+            test_group: test_group.map(|group| group.value.clone()),
+            requires: requires(suite, case, variant),
             skip,
-            uses: fixtures.clone(),
+            uses: self.fixtures.clone(),
             builds,
-            values: suite
-                .values
-                .iter()
-                .chain(&case.values)
-                .chain(&variant.values)
+            values: values
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
             parts,
-            target: target.unwrap_or_default(),
+            target: self.target.unwrap_or_default(),
             procedure: steps.procedure,
             finally: steps.finally,
             on_failure: steps.on_failure,
-            on: if containers { On::Docker } else { On::Process },
-        });
+            on: if self.containers { On::Docker } else { On::Process },
+        }
     }
 }
 
 /// All steps of a case.
 #[derive(Clone)]
 struct Steps {
-    ready: Vec<Vec<crate::plan::StepPlan>>,
-    procedure: Vec<crate::plan::StepPlan>,
-    finally: Vec<crate::plan::StepPlan>,
-    on_failure: Vec<crate::plan::StepPlan>,
+    ready: Vec<Vec<StepPlan>>,
+    procedure: Vec<StepPlan>,
+    finally: Vec<StepPlan>,
+    on_failure: Vec<StepPlan>,
     unserved: BTreeSet<String>,
-    references: Vec<crate::template::Reference>,
+    references: Vec<Reference>,
 }
 
 fn decode_steps(

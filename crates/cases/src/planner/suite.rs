@@ -36,6 +36,8 @@ pub(crate) struct SuiteContext {
     pub(crate) defaults: Option<Defaults>,
     /// The templates in there: they are checked where they are used.
     pub(crate) default_templates: Vec<TemplateUse>,
+    /// Where the default target's command is written.
+    pub(crate) default_command: Option<Span>,
     /// Labels of all its tests.
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) values: IndexMap<String, Data>,
@@ -142,6 +144,7 @@ fn context(parts: SuiteFileParts<'_>, default_templates: Vec<TemplateUse>) -> Su
         suite,
         defaults: None,
         default_templates,
+        default_command: None,
         labels: BTreeMap::new(),
         values: IndexMap::new(),
         definitions: IndexMap::new(),
@@ -303,6 +306,11 @@ fn fill(
             Secret::File(path) => SecretPlan::File(context.suite.dir.join(path)),
         })
         .collect();
+    let target = root.get("defaults").and_then(|defaults| defaults.get("target"));
+    context.default_command = target.and_then(|target| match target.value {
+        node::Value::Mapping(_) => target.get("command").map(|command| command.span),
+        _ => Some(target.span),
+    });
     context.defaults = file.defaults;
 }
 
