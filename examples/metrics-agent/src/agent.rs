@@ -263,13 +263,9 @@ impl Agent {
         let mut config = self.config.subscribe();
         loop {
             let interval = config.borrow_and_update().flush_interval;
-            let interval = if Defect::FlushIntervalIgnored.is_on() {
-                interval * 100
-            } else {
-                interval
-            };
+            let by_clock = !interval.is_zero() && !Defect::FlushIntervalIgnored.is_on();
             tokio::select! {
-                () = tokio::time::sleep(until_next_multiple(interval)), if !interval.is_zero() => {
+                () = tokio::time::sleep(until_next_multiple(interval)), if by_clock => {
                     self.flush();
                 }
                 // A new interval counts from now.

@@ -83,7 +83,7 @@ defects! {
     ContextLimitIgnored = "context-limit-ignored" breaks "context-limit",
     /// A flushed context stays, and is sent again with the next flush.
     ContextsNotCleared = "contexts-not-cleared" breaks "flush-clears",
-    /// Every interval is a hundred times as long as configured.
+    /// The clock closes no bucket.
     FlushIntervalIgnored = "flush-interval-ignored" breaks "flush-interval",
 
     // Forwarding.

@@ -7,6 +7,7 @@
 
 mod binary;
 mod commands;
+mod examples;
 mod exit_codes;
 mod libtest;
 mod sample;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         exit_codes::tests(),
         selection::tests(),
         commands::tests(),
+        examples::tests(),
         signals::tests(),
     ];
     seatrial::main(tests.concat())
