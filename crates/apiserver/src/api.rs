@@ -53,7 +53,17 @@ impl Api {
     }
 
     pub(crate) fn set_registry(&self, registry: Registry) {
-        *self.registry.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(registry);
+        let registry = Arc::new(registry);
+        let before = std::mem::replace(
+            &mut *self.registry.write().unwrap_or_else(PoisonError::into_inner),
+            registry.clone(),
+        );
+        for gone in before
+            .all()
+            .filter(|one| registry.find(&one.group, &one.version, &one.plural).is_none())
+        {
+            gone.retired.send_replace(true);
+        }
         *self.openapi.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 

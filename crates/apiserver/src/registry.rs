@@ -5,6 +5,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::{names::NameRule, schema::Schema, status::GroupResource, table::Column};
 
@@ -84,6 +85,8 @@ pub(crate) struct Resource {
     pub(crate) fingerprint: Arc<str>,
     /// What Go's zero value of the kind holds: a create is compared with it.
     pub(crate) zero: Option<Arc<Value>>,
+    /// Becomes true when this is no longer served: watches of it end then.
+    pub(crate) retired: watch::Sender<bool>,
     /// Other versions of the same kind by name, for field managers.
     pub(crate) other_versions: BTreeMap<String, Arc<Schema>>,
 }

@@ -198,6 +198,7 @@ pub(crate) fn resources(new_encoding: &mut dyn FnMut() -> u64) -> Vec<Arc<Resour
             strategic: true,
             storage_hash: storage_hash(group, version, kind),
             fingerprint: "".into(),
+            retired: tokio::sync::watch::Sender::new(false),
             zero: zero(flags, plural).map(Arc::new),
             other_versions: BTreeMap::new(),
         }));

@@ -384,7 +384,13 @@ fn serve(api: &Api) {
             continue;
         }
         let mut new_encoding = || api.new_encoding();
-        for made in resources(&definition, &fingerprint, &mut new_encoding) {
+        for mut made in resources(&definition, &fingerprint, &mut new_encoding) {
+            // Watches that began before a change of the definition end with it all the same.
+            if let Some(old) = before.find(&made.group, &made.version, &made.plural)
+                && let Some(made) = Arc::get_mut(&mut made)
+            {
+                made.retired = old.retired.clone();
+            }
             registry.insert(made);
         }
     }

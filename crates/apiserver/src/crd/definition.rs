@@ -98,6 +98,7 @@ pub(crate) fn definition_resource(encoding: u64) -> Resource {
         // Upstream shows none for it.
         storage_hash: String::new(),
         fingerprint: "".into(),
+        retired: tokio::sync::watch::Sender::new(false),
         zero: Some(Arc::new(zero)),
         other_versions: std::collections::BTreeMap::new(),
     }

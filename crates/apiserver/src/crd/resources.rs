@@ -180,6 +180,7 @@ pub(super) fn resources(
                 strategic: false,
                 storage_hash: storage_hash(&group, &storage, &kind),
                 fingerprint: fingerprint.clone(),
+                retired: tokio::sync::watch::Sender::new(false),
                 zero: None,
                 other_versions: schemas.clone(),
                 group: group.clone(),

@@ -4,7 +4,7 @@
 //! keeps is told that its version is too old, and cut off.
 
 use std::{
-    future::Future as _,
+    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -86,7 +86,13 @@ pub(crate) fn watch(call: &Call) -> Result<Reply, Status> {
             return Ok(reply::bytes(200, content_type, Body::full(event)));
         }
     };
+    let mut retired = resource.retired.subscribe();
+    let retired = Box::pin(async move {
+        // The sender lives as long as the resource, which the stream itself holds.
+        let _ = retired.wait_for(|retired| *retired).await;
+    });
     let stream = Events {
+        retired,
         initial_bookmark: send_initial && bookmarks,
         initial: initial.map(|objects| Initial {
             objects,
@@ -229,6 +235,8 @@ struct Events {
     selection: Selection,
     view: View,
     watch: Watch,
+    /// Ready when the resource is no longer served.
+    retired: Pin<Box<dyn Future<Output = ()> + Send>>,
     end: Pin<Box<Sleep>>,
     bookmark: Pin<Box<Sleep>>,
     over: bool,
@@ -339,6 +347,10 @@ impl Stream for Events {
                     return Poll::Ready(Some(event_line("ERROR", &serde_json_ordered(&status)).into()));
                 }
                 Poll::Pending => {
+                    // What happened before the end is told first.
+                    if this.retired.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(None);
+                    }
                     if this.bookmark.as_mut().poll(cx).is_pending() {
                         return Poll::Pending;
                     }

@@ -74,6 +74,7 @@ async fn a_definition_is_established_when_its_create_is_answered() {
     assert_eq!(call(&server, "POST", CRDS, Some(widgets(schema))).await.0, 201);
     let object = json!({"apiVersion": "example.dev/v1", "kind": "Widget", "metadata": {"name": "a", "finalizers": ["e.dev/x"]}, "spec": {"n": 1}});
     assert_eq!(call(&server, "POST", WIDGETS, Some(object)).await.0, 201);
+    let watch = send(&server, "GET", &format!("{WIDGETS}?watch=1"), "", "").await;
     // Its deletion waits for its objects, and they for their finalizers.
     let (_, gone) = call(&server, "DELETE", &format!("{CRDS}/widgets.example.dev"), None).await;
     assert_eq!(
@@ -95,6 +96,15 @@ async fn a_definition_is_established_when_its_create_is_answered() {
     )
     .await;
     assert_eq!(call(&server, "GET", WIDGETS, None).await.0, 404);
+    // Who watched them has seen them go, and the stream ends.
+    let seen = read(watch).await.1;
+    let kinds: Vec<&str> = seen
+        .as_str()
+        .unwrap_or("")
+        .lines()
+        .map(|line| &line[9..12])
+        .collect();
+    assert_eq!(kinds, ["ADD", "MOD", "DEL"]);
     assert_eq!(
         call(&server, "GET", &format!("{CRDS}/widgets.example.dev"), None)
             .await
