@@ -632,3 +632,49 @@ fn paths_select_suites_directories_and_files() {
     });
     assert!(nothing.diagnostics[0].message.contains("cannot be read"));
 }
+
+/// Files are typed by people and cut off by crashes: whatever is in them, loading says something and points into them.
+#[test]
+fn mangled_files_are_diagnosed_and_never_a_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("case.yaml");
+    let page = crate::reference_markdown();
+    let samples: Vec<&str> = page
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    let context = suite::without_file(dir.path());
+    // A linear congruential generator: the same files in every run.
+    let mut random: u64 = 42;
+    let mut next = |below: usize| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(random >> 33).unwrap() % below.max(1)
+    };
+    let bits = [
+        "{{", "}}", "{%", "'", "\"", "&a ", "*a", "<<: ", "- ", ": ", "\n", "\t", "[", "]", "{", "}", "|",
+        "é", "\0", "#", "!!x ",
+    ];
+    for round in 0..600 {
+        let mut text: Vec<char> = samples[round % samples.len()].chars().collect();
+        for _ in 0..=next(4) {
+            let at = next(text.len());
+            let end = (at + next(12)).min(text.len());
+            let bit = if next(3) == 0 { "" } else { bits[next(bits.len())] };
+            text.splice(at..end, bit.chars());
+        }
+        let text: String = text.into_iter().collect();
+        let file = SourceFile::new(&path, text.as_str());
+        let (_, diagnostics) = case::plan(&file, &context);
+        for diagnostic in diagnostics {
+            let place = diagnostic.place.unwrap();
+            assert!(
+                text.get(place.span.clone()).is_some(),
+                "{:?} is no span of {text:?}",
+                place.span
+            );
+        }
+    }
+}

@@ -80,9 +80,24 @@ impl<'p> World<'p> {
             ports.push(numbers);
         }
         let foreign_ports = scope.get(&["fixture"]).map(ports_in).unwrap_or_default();
+        // Values are about the target, as steps are where they do not say.
+        let of_target = ["port", "dir"].map(|name| {
+            let value = plans
+                .get(target)
+                .and_then(|plan| scope.get(&["part", &plan.name, name]));
+            (name, value.cloned())
+        });
+        for (name, value) in of_target.clone() {
+            if let Some(value) = value {
+                scope.set(&[name], value);
+            }
+        }
         for (name, value) in values {
             let value = value.render(&scope)?;
             scope.set(&["values", name], value);
+        }
+        for (name, _) in of_target {
+            scope.remove(name);
         }
         // A chosen directory may be named with the help of values, and of other parts.
         for plan in plans {

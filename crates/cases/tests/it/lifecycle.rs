@@ -72,6 +72,21 @@ async fn conditions_and_retries() {
 }
 
 #[tokio::test]
+async fn values_speak_of_the_target() {
+    passes(
+        r#"
+        values: {url: "http://127.0.0.1:{{ port.http }}", file: "{{ dir }}/x", both: "{{ values.url }} {{ values.file }}"}
+        parts:
+          side: {command: sleep 100, ports: [http]}
+          target: {command: "echo {{ values.both }}; sleep 100", ports: [http]}
+        procedure:
+          - log_contains: "http://127.0.0.1:{{ part.target.port.http }} {{ part.target.dir }}/x"
+        "#,
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn steps_of_the_suites_own_are_shown_nested() {
     let suite = r#"
 name: it
