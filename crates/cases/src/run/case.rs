@@ -14,7 +14,7 @@ use super::names::{self, Given, SuiteName};
 use super::world::{Frame, World};
 use crate::{
     plan::{CasePlan, StepPlan},
-    step::{Fault, causes, tails},
+    step::{Fault, causes, ended, tails},
 };
 
 /// A test that is a case, or a variant of one.
@@ -140,15 +140,16 @@ impl CaseTest {
             for part in world.started_parts() {
                 let told = failure.message.starts_with(&format!("`{}` ", part.name()));
                 if let Some(status) = part.try_status().filter(|_| !told) {
-                    failure.notes.push(format!("`{}` {status}", part.name()));
+                    failure.notes.push(format!("`{}` {}", part.name(), ended(status)));
                 }
             }
             for (given, fixture) in names::running(stage, &self.fixtures) {
                 for part in fixture.group.parts() {
-                    if let Some(status) = part.try_status() {
-                        let (fixture, part) = (&given.name, part.name());
+                    // One that ended well had something to prepare.
+                    if let Some(status) = part.try_status().filter(|status| !status.success()) {
+                        let (fixture, part, how) = (&given.name, part.name(), ended(status));
                         failure.notes.push(format!(
-                            "the fixture `{fixture}` is broken: its part `{part}` {status}"
+                            "the fixture `{fixture}` is broken: its part `{part}` {how}"
                         ));
                     }
                 }

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use seatrial_engine::{Deadline, Failure};
-use seatrial_environment::{self as environment, FileSpec, PartSpec, Signal};
+use seatrial_environment::{self as environment, FileSpec, PartSpec, Signal, StartError};
 use serde_json::Value as Json;
 
 use super::world::{Frame, World};
 use crate::{
     plan::{DependencyCondition, FileContent, FilePlan, PartPlan},
     source::{Origin, SourceFile, Span},
-    step::{Fault, causes, location, tails, words},
+    step::{Fault, causes, ended, location, tails, words},
     template::Scope,
 };
 
@@ -64,7 +64,7 @@ impl World<'_> {
             .group
             .start(spec)
             .await
-            .map_err(|error| Fault::errored(format!("failed to {}", causes(&error))))?;
+            .map_err(|error| not_started(&error))?;
         self.started(index, part);
         Ok(())
     }
@@ -86,7 +86,8 @@ impl World<'_> {
             return Ok(());
         }
         let failure = Failure::new(format!(
-            "`{name}` {status}, and this part waits for it to end well"
+            "`{name}` {}, and this part waits for it to end well",
+            ended(status)
         ))
         .mismatch("", "exited with code 0", status.to_string());
         Err(Failure {
@@ -145,6 +146,27 @@ impl World<'_> {
             )))),
             value => Ok(value.into()),
         }
+    }
+}
+
+/// Why a part was not started. Where its program was looked for is long, and so a note.
+fn not_started(error: &StartError) -> Fault {
+    match error {
+        StartError::ProgramNotFound {
+            part,
+            program,
+            where_looked,
+        } => {
+            let failure = Failure::new(format!(
+                "failed to start `{part}`: there is no program `{program}`"
+            ));
+            let note = (!where_looked.is_empty()).then(|| format!("it was looked for {where_looked}"));
+            Fault::Errored(Box::new(Failure {
+                notes: note.into_iter().collect(),
+                ..failure
+            }))
+        }
+        error => Fault::errored(format!("failed to {}", causes(error))),
     }
 }
 

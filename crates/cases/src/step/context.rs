@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use seatrial_engine::{Failure, SourceLocation};
-use seatrial_environment::{IsolationGroup, Part};
+use seatrial_environment::{ExitStatus, IsolationGroup, Part};
 use serde_json::{Map, Value as Json};
 
 use super::wait::Wait;
@@ -158,6 +158,14 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// How a part ended, as it reads after its name: `exited with code 3`, `was killed by SIGSEGV`.
+pub(crate) fn ended(status: ExitStatus) -> String {
+    match status.signal() {
+        Some(_) => format!("was {status}"),
+        None => status.to_string(),
+    }
 }
 
 /// Where something was written, for people.

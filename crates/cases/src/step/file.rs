@@ -8,9 +8,9 @@ use std::time::Duration;
 use seatrial_engine::{Every, Look, Mismatch};
 use serde_json::Value as Json;
 
-use super::context::{Fault, Output, StepContext, causes};
+use super::context::{Fault, Output, StepContext};
 use crate::{
-    http::shortened,
+    http::{plainly, shortened},
     log_lines::LinePattern,
     vocabulary::{FileContains, WriteFile},
 };
@@ -28,7 +28,8 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 ///
 /// When it does not in time.
 pub(crate) async fn contains(step: &FileContains, context: &StepContext<'_>) -> Result<Output, Fault> {
-    let path = context.part_path(&step.path.render(context.scope)?)?;
+    let shown = step.path.render(context.scope)?;
+    let path = context.part_path(&shown)?;
     let wanted = step
         .pattern
         .as_ref()
@@ -48,18 +49,17 @@ pub(crate) async fn contains(step: &FileContains, context: &StepContext<'_>) -> 
     };
     let what = match &wanted {
         Some(text) => format!(
-            "`{}` to {} `{text}`",
-            path.display(),
+            "`{shown}` to {} `{text}`",
             if step.regex { "match" } else { "contain" }
         ),
-        None => format!("`{}` to be there", path.display()),
+        None => format!("`{shown}` to be there"),
     };
     let wait = context.wait(what);
     let (text, groups) = wait
         .until(Every(LOOK_EVERY), || async {
             let differs = |seen: String| {
                 Look::Differs(vec![Mismatch {
-                    field: path.display().to_string(),
+                    field: shown.clone(),
                     expected: expected.clone(),
                     seen,
                 }])
@@ -69,7 +69,7 @@ pub(crate) async fn contains(step: &FileContains, context: &StepContext<'_>) -> 
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     return differs("no such file".to_owned());
                 }
-                Err(error) => return differs(error.to_string()),
+                Err(error) => return differs(plainly(&error)),
             };
             let text = String::from_utf8_lossy(&content);
             match &pattern {
@@ -105,7 +105,8 @@ async fn read(path: PathBuf) -> io::Result<Vec<u8>> {
 ///
 /// *Errored* when the file system refuses.
 pub(crate) async fn write(step: &WriteFile, context: &StepContext<'_>) -> Result<Output, Fault> {
-    let path = context.part_path(&step.path.render(context.scope)?)?;
+    let shown = step.path.render(context.scope)?;
+    let path = context.part_path(&shown)?;
     let mode = step
         .mode
         .as_ref()
@@ -137,7 +138,6 @@ pub(crate) async fn write(step: &WriteFile, context: &StepContext<'_>) -> Result
         (None, None) => Vec::new(),
     };
     let append = step.append;
-    let shown = path.clone();
     let work = move || {
         if append {
             add(&path, &content, mode)
@@ -148,13 +148,9 @@ pub(crate) async fn write(step: &WriteFile, context: &StepContext<'_>) -> Result
     let written = tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|panic| Err(io::Error::other(panic)));
-    written.map(|()| Output::none()).map_err(|error| {
-        Fault::errored(format!(
-            "`{}` cannot be written: {}",
-            shown.display(),
-            causes(&error)
-        ))
-    })
+    written
+        .map(|()| Output::none())
+        .map_err(|error| Fault::errored(format!("`{shown}` cannot be written: {}", plainly(&error))))
 }
 
 /// Puts a file in place by its name: whoever reads it reads the old or the new one, never a half.

@@ -8,7 +8,7 @@ use std::io;
 use seatrial_engine::{Failure, Mismatch};
 use seatrial_environment::{LogReader, Part, Stream as PartStream};
 
-use super::context::{Fault, Output, StepContext};
+use super::context::{Fault, Output, StepContext, ended};
 use super::wait::{Vain, Wait, tails};
 use crate::{
     log_lines::{LineCounter, LinePattern},
@@ -109,7 +109,7 @@ pub(crate) async fn not_contains(step: &LogNotContains, context: &StepContext<'_
     let wanted = described(&text, step.regex);
     followed.read_what_is_there().map_err(unreadable)?;
     let wait = Wait::new(String::new(), span, context.report, Some(part));
-    let ended = loop {
+    let end = loop {
         if followed.matches() > 0 || span.is_zero() {
             break None;
         }
@@ -133,12 +133,13 @@ pub(crate) async fn not_contains(step: &LogNotContains, context: &StepContext<'_
             }
         }
     };
-    let failure = match (followed.first_match(), ended) {
+    let failure = match (followed.first_match(), end) {
         (Some(line), _) => Failure::new(format!("a line that {wanted} is in the log of `{}`", part.name()))
             .mismatch("", format!("no line that {wanted}"), line),
         (None, Some(status)) if !step.may_exit => Failure::new(format!(
-            "`{}` {status} while its log was watched: nobody can say what it would have logged",
-            part.name()
+            "`{}` {} while its log was watched: nobody can say what it would have logged",
+            part.name(),
+            ended(status)
         ))
         .mismatch("", format!("running for {span:?}"), status.to_string()),
         (None, _) => return Ok(Output::none()),

@@ -17,7 +17,7 @@ mod send;
 mod sleep;
 mod wait;
 
-pub(crate) use context::{Fault, Output, StepContext, causes, location};
+pub(crate) use context::{Fault, Output, StepContext, causes, ended, location};
 pub(crate) use exec::words;
 pub(crate) use execute::execute;
 pub(crate) use process::restart;

@@ -6,7 +6,7 @@ use seatrial_engine::{Deadline, Failure};
 use seatrial_environment::{ExitStatus, Part, Signal};
 use tokio::time::Instant;
 
-use super::context::{Fault, Output, StepContext, causes};
+use super::context::{Fault, Output, StepContext, causes, ended};
 use super::wait::tails;
 use crate::{
     scalar,
@@ -22,7 +22,18 @@ pub(crate) async fn stable_for(step: &ProcessStableFor, context: &StepContext<'_
     let part = context.part()?;
     let span = step.duration.render(context.scope)?;
     let began = Instant::now();
+    let process = part.main_pid();
     match Deadline::after(span).bound(part.wait()).await {
+        // A step beside this one may have restarted it between two looks.
+        Err(_) if part.main_pid() != process => Err(Failure {
+            waited: Some(began.elapsed()),
+            logs: tails(part),
+            ..Failure::new(format!(
+                "`{}` was restarted before the time was over",
+                part.name()
+            ))
+        }
+        .into()),
         Err(_) => Ok(Output::none()),
         Ok(status) => {
             let after = began.elapsed();
@@ -30,8 +41,8 @@ pub(crate) async fn stable_for(step: &ProcessStableFor, context: &StepContext<'_
                 waited: Some(after),
                 logs: tails(part),
                 ..Failure::new(match after < Duration::from_millis(1) {
-                    true => format!("`{}` had already ended: it {status}", part.name()),
-                    false => format!("`{}` {status} before the time was over", part.name()),
+                    true => format!("`{}` had already ended: it {}", part.name(), ended(status)),
+                    false => format!("`{}` {} before the time was over", part.name(), ended(status)),
                 })
                 .mismatch("", format!("running for {span:?}"), status.to_string())
             }
@@ -66,9 +77,11 @@ pub(crate) async fn exits(step: &Exits, context: &StepContext<'_>) -> Result<Out
     context.report.saw("still running");
     let failure = match Deadline::after(context.timeout).bound(part.wait()).await {
         Ok(status) if as_wanted(status, code, signal) => return Ok(output(status)),
-        Ok(status) => {
-            Failure::new(format!("`{}` {status}", part.name())).mismatch("", wanted, status.to_string())
-        }
+        Ok(status) => Failure::new(format!("`{}` {}", part.name(), ended(status))).mismatch(
+            "",
+            wanted,
+            status.to_string(),
+        ),
         Err(_) => {
             Failure::new(format!("`{}` has not ended", part.name())).mismatch("", wanted, "still running")
         }
@@ -107,7 +120,8 @@ pub(crate) async fn signal(step: &SendSignal, context: &StepContext<'_>) -> Resu
     let signal = step.signal.render(context.scope)?;
     match part.try_status() {
         Some(status) => {
-            let failure = Failure::new(format!("`{}` cannot be sent {signal}: it {status}", part.name()));
+            let (name, how) = (part.name(), ended(status));
+            let failure = Failure::new(format!("`{name}` cannot be sent {signal}: it {how}"));
             Err(Failure {
                 logs: tails(part),
                 ..failure

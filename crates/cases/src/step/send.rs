@@ -28,7 +28,7 @@ pub(crate) async fn send(step: &Send, context: &StepContext<'_>) -> Result<Outpu
         Answer::Ignored
     };
     let what = match answer {
-        Answer::Ignored => format!("{destination} to take it"),
+        Answer::Ignored => format!("somebody at {destination} to take what is sent"),
         Answer::Awaited => format!("{destination} to answer"),
     };
     // Who refused the first message got nothing: it can be offered again. After that, another try would send twice.

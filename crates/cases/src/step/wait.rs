@@ -9,6 +9,7 @@ use seatrial_engine::{Deadline, EventSource, Failure, History, LogTail, Look, Mi
 use seatrial_environment::{ExitStatus, Part};
 use tokio::time::Instant;
 
+use super::context::ended;
 use crate::run::StepReport;
 
 /// How many of a part's last lines are shown with a failure.
@@ -121,7 +122,7 @@ impl<'a> Wait<'a> {
         let what = &self.what;
         let message = match (why, self.part) {
             (Vain::Ended(status), Some(part)) => {
-                format!("`{}` {status} while waiting for {what}", part.name())
+                format!("`{}` {} while waiting for {what}", part.name(), ended(status))
             }
             (Vain::Impossible, _) => format!("it can no longer come true: {what}"),
             (Vain::Late | Vain::Ended(_), _) => format!("gave up waiting for {what}"),

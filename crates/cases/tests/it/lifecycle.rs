@@ -189,9 +189,10 @@ async fn a_part_that_cannot_be_started_is_an_error() {
     let outcome = run("{target: [seatrial-no-such-program, --flag], procedure: [{exits: 0}]}").await;
     insta::assert_snapshot!(outcome.told(), @"
     errored
-      message: failed to start `target`: there is no program `seatrial-no-such-program` in PATH (...)
+      message: failed to start `target`: there is no program `seatrial-no-such-program`
       step: start target
       at: DIR/case.yaml:2
+      note: it was looked for in PATH (...)
     ");
 }
 

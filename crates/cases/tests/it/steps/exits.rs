@@ -44,7 +44,7 @@ async fn another_end_is_told() {
     let outcome = run("{target: kill -SEGV $$, procedure: [{exits: 0}]}").await;
     insta::assert_snapshot!(outcome.told(), @"
     failed
-      message: `target` killed by SIGSEGV
+      message: `target` was killed by SIGSEGV
       step: exits 0
       at: DIR/case.yaml:3
       mismatch: : expected exited with code 0, saw killed by SIGSEGV

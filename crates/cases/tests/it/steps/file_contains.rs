@@ -45,11 +45,11 @@ async fn says_what_is_in_the_file() {
     .await;
     insta::assert_snapshot!(outcome.told(), @"
     failed
-      message: gave up waiting for `GROUP/target/work/status` to contain `ready`
+      message: gave up waiting for `status` to contain `ready`
       step: file_contains status
       at: DIR/case.yaml:6
-      mismatch: GROUP/target/work/status: expected contains `ready`, saw `starting`
-      history: GROUP/target/work/status `starting`
+      mismatch: status: expected contains `ready`, saw `starting`
+      history: status `starting`
     ");
 }
 
@@ -58,11 +58,11 @@ async fn says_that_there_is_no_file() {
     let outcome = run("{target: sleep 100, procedure: [{file_contains: status, timeout: 200ms}]}").await;
     insta::assert_snapshot!(outcome.told(), @"
     failed
-      message: gave up waiting for `GROUP/target/work/status` to be there
+      message: gave up waiting for `status` to be there
       step: file_contains status
       at: DIR/case.yaml:3
-      mismatch: GROUP/target/work/status: expected is there, saw no such file
-      history: GROUP/target/work/status no such file
+      mismatch: status: expected is there, saw no such file
+      history: status no such file
     ");
 }
 
@@ -74,7 +74,7 @@ async fn cannot_be_written() {
     .await;
     insta::assert_snapshot!(outcome.told(), @"
     errored
-      message: `GROUP/target/work/status` cannot be written: Is a directory (os error 21)
+      message: `status` cannot be written: is a directory
       step: write_file status
       at: DIR/case.yaml:3
     ");

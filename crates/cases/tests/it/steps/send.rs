@@ -73,7 +73,7 @@ async fn a_datagram_that_nobody_takes_is_told() {
     .await;
     insta::assert_snapshot!(outcome.told(), @"
     failed
-      message: gave up waiting for 127.0.0.1:PORT/udp to take it
+      message: gave up waiting for somebody at 127.0.0.1:PORT/udp to take what is sent
       step: send
       at: DIR/case.yaml:6
       mismatch: : expected taken, saw connection refused
