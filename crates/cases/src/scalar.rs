@@ -291,3 +291,92 @@ impl Scalar for JsonPath {
         json!({"type": "string", "examples": [".items[0].name"]})
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check<T: Scalar + std::fmt::Debug>(text: &str, expected: &str) {
+        let shown = match T::parse(text) {
+            Ok(value) => format!("{value:?}"),
+            Err(wrong) => wrong,
+        };
+        assert_eq!(shown, expected, "{text}");
+    }
+
+    #[test]
+    fn durations() {
+        check::<Duration>("1m30s", "90s");
+        check::<Duration>("1h 0m 0.5s", "3600.5s");
+        check::<Duration>("500ms", "500ms");
+        check::<Duration>("0", "0ns");
+        check::<Duration>("30", "has no unit; write `30s` or `30ms`");
+        for wrong in ["", "s", "1x", "-1s", "1s-", "1.2.3s", "99999999999999999999h"] {
+            assert!(Duration::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn numbers_in_their_many_forms() {
+        check::<u16>("8080", "8080");
+        check::<u16>("0x1F", "31");
+        check::<u16>("0o17", "15");
+        check::<u16>("70000", "is not from 0 to 65535");
+        check::<u16>(
+            "0644",
+            "could be octal or decimal; write it without the leading zero, or with `0o`",
+        );
+        check::<i32>("-1", "-1");
+        check::<i32>("1.5", "is no whole number");
+        check::<f64>("1e3", "1000.0");
+        check::<f64>(".5", "0.5");
+        check::<f64>("1_000", "is no number");
+    }
+
+    #[test]
+    fn modes_are_octal_whatever_they_look_like() {
+        for text in ["0644", "644", "0o644"] {
+            check::<FileMode>(text, "0o644");
+        }
+        check::<FileMode>("0855", "is no file mode; write it like `0644` or `0755`");
+        check::<FileMode>("77777", "is no file mode; write it like `0644` or `0755`");
+    }
+
+    #[test]
+    fn sizes_and_signals() {
+        check::<ByteSize>("64MiB", "ByteSize(67108864)");
+        check::<ByteSize>("1.5k", "ByteSize(1500)");
+        check::<ByteSize>(
+            "64 elephants",
+            "is no size; write it like `64MiB`, `500kB` or `4096`",
+        );
+        check::<Signal>("sighup", "SIGHUP");
+        check::<Signal>("15", "SIGTERM");
+        check::<Signal>("34", "signal 34");
+        check::<Signal>("HUPP", "is no signal; did you mean `HUP`?");
+        check::<Signal>("0", "is no signal; write it like `TERM`, `SIGHUP` or `9`");
+    }
+
+    #[test]
+    fn data_without_a_type_is_resolved_by_the_core_schema() {
+        for (text, expected) in [
+            ("yes", "\"yes\""),
+            ("no", "\"no\""),
+            ("true", "true"),
+            ("~", "null"),
+            ("012", "\"012\""),
+            ("12", "12"),
+            ("+12", "12"),
+            ("1.10", "1.1"),
+            ("1.2.3", "\"1.2.3\""),
+            ("0o17", "15"),
+            ("1e2", "100.0"),
+            (".inf", "\".inf\""),
+            ("2001-01-01", "\"2001-01-01\""),
+            ("-", "\"-\""),
+        ] {
+            assert_eq!(resolve_plain(text).to_string(), expected, "{text}");
+        }
+    }
+}

@@ -428,7 +428,11 @@ impl Scope {
                 if missing.is_empty() {
                     format!("something in `{template}` is not defined")
                 } else {
-                    format!("{} is not defined", missing.join(", "))
+                    format!(
+                        "{} {} not defined",
+                        missing.join(", "),
+                        if missing.len() == 1 { "is" } else { "are" }
+                    )
                 }
             }
             _ => {
@@ -532,5 +536,97 @@ impl Names {
             })?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{SourceFile, Span};
+
+    fn scope() -> Scope {
+        let mut scope = Scope::new();
+        scope.set(&["port", "http"], 8080);
+        scope.set(&["values", "list"], serde_json::json!([1, 2]));
+        scope.set(&["values", "text"], "a\n");
+        scope
+    }
+
+    fn origin() -> Origin {
+        Origin {
+            file: SourceFile::new("case.yaml", "text"),
+            span: Span { start: 0, end: 4 },
+        }
+    }
+
+    #[track_caller]
+    fn check(template: &str, expected: &str) {
+        let shown = scope()
+            .render(template, &origin())
+            .unwrap_or_else(|error| error.to_string());
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn texts_are_rendered_as_they_are() {
+        check("{{ port.http }}", "8080");
+        check("x{{ values.text }}", "xa\n");
+        check("keeps its end{{ '' }}\n", "keeps its end\n");
+        check("<{{ values.text | trim }}> & 'quoted'", "<a> & 'quoted'");
+        check("${#no_comment}", "${#no_comment}");
+        check("{% raw %}{{ .State }}{% endraw %}", "{{ .State }}");
+        check("{% for x in values.list %}{{ x }};{% endfor %}", "1;2;");
+        check("{{ values.list | tojson }}", "[1, 2]");
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        check("{{ port.htpp }}", "`port.htpp` is not defined (in case.yaml:1:1)");
+        check(
+            "{{ a }} {{ b.c }}",
+            "`a`, `b.c` are not defined (in case.yaml:1:1)",
+        );
+        check(
+            "{{ env.SEATRIAL_NOT_THERE }}",
+            "`env.SEATRIAL_NOT_THERE` is not defined (in case.yaml:1:1)",
+        );
+        check("{{ env.SEATRIAL_NOT_THERE | default('x') }}", "x");
+        check(
+            "{{ values.list | nonsense }}",
+            "`{{ values.list | nonsense }}` cannot be rendered: filter nonsense is unknown (in case.yaml:1:1)",
+        );
+    }
+
+    #[test]
+    fn data_of_one_placeholder_keeps_its_type() {
+        let decode = |text: &str| {
+            let node = Node::scalar(text, Span { start: 0, end: 4 });
+            Data::decode(&node, &mut Decoder::new(SourceFile::new("case.yaml", "text"))).unwrap()
+        };
+        assert_eq!(
+            decode("{{ values.list }}").render(&scope()).unwrap(),
+            serde_json::json!([1, 2])
+        );
+        assert_eq!(decode("{{ port.http + 1 }}").render(&scope()).unwrap(), 8081);
+        assert_eq!(decode("<{{ port.http }}>").render(&scope()).unwrap(), "<8080>");
+        assert_eq!(
+            decode("{{ port.http }}{{ port.http }}").render(&scope()).unwrap(),
+            "80808080"
+        );
+        assert_eq!(decode("0644").render(&scope()).unwrap(), "0644");
+    }
+
+    #[test]
+    fn what_is_rendered_is_read_like_a_literal() {
+        let node = Node::scalar("{{ port.http }}s", Span { start: 0, end: 4 });
+        let mut decoder = Decoder::new(SourceFile::new("case.yaml", "text"));
+        let timeout = Templated::<std::time::Duration>::decode(&node, &mut decoder).unwrap();
+        assert_eq!(timeout.render(&scope()).unwrap().as_secs(), 8080);
+        let timeout = Templated::<bool>::decode(&node, &mut decoder).unwrap();
+        let wrong = timeout.render(&scope()).unwrap_err().to_string();
+        assert_eq!(
+            wrong,
+            "`{{ port.http }}s` gives `8080s`, which is neither `true` nor `false` (in case.yaml:1:1)"
+        );
     }
 }
