@@ -459,7 +459,8 @@ impl Part {
         }
     }
 
-    /// Whether one of its processes listens there, from the kernel's socket tables.
+    /// Whether one of its processes listens there, from the kernel's socket tables as they were a few milliseconds ago at
+    /// most.
     ///
     /// # Errors
     ///

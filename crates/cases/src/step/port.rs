@@ -1,14 +1,10 @@
 //! `port_listening`: a socket of the part's own processes, from the kernel's tables.
 
-use seatrial_engine::{Every, Look, Mismatch};
-use seatrial_environment::{Endpoint, Listening};
+use seatrial_engine::{Look, Mismatch};
+use seatrial_environment::{Endpoint, Listening, sockets::Looks};
 
 use super::context::{Fault, Output, StepContext};
 use crate::vocabulary::{PortListening, Protocol};
-
-/// The kernel tells nobody when a socket begins to listen, so its tables are read again; reading them costs some tens of
-/// microseconds.
-const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// Waits until the part listens.
 ///
@@ -21,7 +17,7 @@ pub(crate) async fn listening(step: &PortListening, context: &StepContext<'_>) -
     let wait = context.wait(format!("`{}` to listen on {endpoint}", part.name()));
     let wanted = format!("a socket of `{}`", part.name());
     let found = wait
-        .until(Every(LOOK_EVERY), || async {
+        .until(Looks::new(), || async {
             let seen = match part.listening(&endpoint) {
                 Ok(Listening::Yes { .. }) => return Look::Matches(()),
                 Ok(Listening::SomebodyElse(_)) => "only a socket of another process".to_owned(),

@@ -22,6 +22,9 @@ use std::{
 /// How long a reaping may take, unless it says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Nobody tells when a lock becomes free but `flock` itself, which knows no deadline.
+const BEING_REAPED_POLL: Duration = Duration::from_millis(5);
+
 /// So many entries of a kind are reaped at a time: most of reaping is waiting for the kernel.
 const AT_A_TIME: usize = 8;
 
@@ -177,9 +180,22 @@ fn reap_run(
         busy_runs: vec![run.to_owned()],
         ..ReapReport::default()
     };
-    let Some(mut journal) = file::open_locked(&path).map_err(io("open"))? else {
-        let there = path.try_exists().map_err(io("find"))?;
-        return Ok(if there { busy() } else { ReapReport::default() });
+    let mut journal = loop {
+        if let Some(journal) = file::open_locked(&path).map_err(io("open"))? {
+            break journal;
+        }
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ReapReport::default()),
+            Err(error) => return Err(io("read")(error)),
+        };
+        let is_being_reaped =
+            matches!(file::parse(&bytes), Content::Journal(header, _) if !header.owner.is_alive());
+        if !is_being_reaped || Instant::now() >= deadline {
+            return Ok(busy());
+        }
+        // Its guardian, or another reaping, is at it. What it leaves is for this one.
+        thread::sleep(BEING_REAPED_POLL);
     };
     let mut bytes = Vec::new();
     io::Read::read_to_end(&mut journal, &mut bytes).map_err(io("read"))?;

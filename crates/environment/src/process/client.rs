@@ -1,6 +1,6 @@
 //! seatrial's end of a supervisor's socket.
 
-use super::protocol::{self, LENGTH_BYTES, Message, NumberedRequest, Reply, Request, Setup};
+use super::protocol::{self, LENGTH_BYTES, Message, NumberedRequest, Reply, Request, Setup, SocketKind};
 use crate::{reexec, signal::Signal};
 use seatrial_engine::journal::ProcessIdentity;
 use std::{
@@ -183,6 +183,14 @@ impl Supervisor {
                 "its supervisor does not answer",
             )),
         }
+    }
+
+    /// Has a socket made in there.
+    pub(super) async fn socket(&self, kind: SocketKind) -> io::Result<OwnedFd> {
+        let (_, fds) = self.ask(Request::Socket(kind), &[]).await?;
+        fds.into_iter()
+            .next()
+            .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
     }
 
     /// Closes the socket: it ends all that it holds, and itself. Waits for that.

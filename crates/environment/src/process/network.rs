@@ -7,18 +7,12 @@
 use super::{
     client::{LaunchError, Supervisor},
     hold::Hold,
-    protocol::{NetworkSetup, Request, Setup},
+    protocol::{NetworkSetup, Request, Setup, SocketKind},
     reaper::{NETWORK, TreeData},
 };
-use crate::group::GroupError;
+use crate::{group::GroupError, sockets::SocketTables};
 use seatrial_engine::journal::{EntryId, Journal};
-use std::{
-    fs::File,
-    io,
-    net::SocketAddr,
-    os::fd::{BorrowedFd, OwnedFd},
-    sync::Arc,
-};
+use std::{fs::File, io, net::SocketAddr, os::fd::BorrowedFd, sync::Arc};
 use tokio::{
     net::{TcpSocket, UdpSocket},
     sync::mpsc,
@@ -31,6 +25,7 @@ pub(crate) struct Network {
     entry: EntryId,
     /// The network namespace and, before it, the user namespace that gives the right to join it.
     namespaces: Vec<File>,
+    tables: Arc<SocketTables>,
 }
 
 impl Network {
@@ -42,7 +37,10 @@ impl Network {
                 // If it is gone already, there is nothing to reap.
                 data.supervisor = supervisor.identity().ok().flatten();
                 journal.update(entry, data.to_json());
+                // Without it the tables are read from /proc.
+                let diag = supervisor.socket(SocketKind::Diag).await.ok();
                 Ok(Self {
+                    tables: Arc::new(SocketTables::in_namespace(supervisor.pid, diag)),
                     supervisor,
                     journal: Arc::clone(journal),
                     entry,
@@ -77,6 +75,11 @@ impl Network {
         Ok((supervisor, namespaces))
     }
 
+    /// Who listens in there.
+    pub(super) fn tables(&self) -> Arc<SocketTables> {
+        Arc::clone(&self.tables)
+    }
+
     /// How a part's supervisor joins it, and what it needs for that.
     pub(super) fn join(&self) -> (NetworkSetup, impl Iterator<Item = BorrowedFd<'_>>) {
         use std::os::fd::AsFd as _;
@@ -89,25 +92,16 @@ impl Network {
 
     /// An unconnected TCP socket in there.
     pub(crate) async fn tcp_socket(&self, ipv6: bool) -> io::Result<TcpSocket> {
-        let socket = std::net::TcpStream::from(self.socket(ipv6, false).await?);
+        let socket = std::net::TcpStream::from(self.supervisor.socket(SocketKind::Tcp { ipv6 }).await?);
         Ok(TcpSocket::from_std_stream(socket))
     }
 
     /// A UDP socket in there.
     pub(crate) async fn udp_socket(&self, bind: SocketAddr) -> io::Result<UdpSocket> {
-        let socket = self.socket(bind.is_ipv6(), true).await?;
+        let ipv6 = bind.is_ipv6();
+        let socket = self.supervisor.socket(SocketKind::Udp { ipv6 }).await?;
         rustix::net::bind(&socket, &bind)?;
         UdpSocket::from_std(socket.into())
-    }
-
-    async fn socket(&self, ipv6: bool, datagram: bool) -> io::Result<OwnedFd> {
-        let (_, fds) = self
-            .supervisor
-            .ask(Request::Socket { ipv6, datagram }, &[])
-            .await?;
-        fds.into_iter()
-            .next()
-            .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
     }
 
     pub(crate) async fn keep(&self) -> io::Result<()> {

@@ -5,6 +5,7 @@ use super::{
     client::{self, LaunchError, Supervisor},
     files,
     hold::{Hold, HoldKind},
+    network::Network,
     procfs,
     program::{self, LookupError},
     protocol::{Command, LogSetup, Message, NetworkSetup, RawEnd, Reply, Request, Setup},
@@ -15,7 +16,7 @@ use crate::{
     logs::{LogState, Logs},
     part::{End, EndedBy, ExitStatus, PartError, PartSpec, StartError, Usage},
     signal::Signal,
-    sockets::{self, Endpoint, Listening},
+    sockets::{self, Endpoint, Listening, SocketTables},
 };
 use seatrial_engine::journal::{EntryId, Journal, ProcessIdentity};
 use std::{
@@ -61,6 +62,8 @@ pub(super) struct Inner {
     state: watch::Sender<State>,
     log_state: watch::Sender<LogState>,
     logs: Logs,
+    /// Of the network namespace it is in.
+    tables: Arc<SocketTables>,
     usage: Mutex<Usage>,
     pub(super) execs: Mutex<HashMap<i32, Exec>>,
     /// Why the main process ends next, if it was seatrial's doing.
@@ -143,6 +146,9 @@ impl ProcessPart {
             state,
             log_state,
             logs: Logs::live(group.log_dir(), &file_name(&spec.name), log_reader),
+            tables: group
+                .network()
+                .map_or_else(SocketTables::of_machine, Network::tables),
             usage: Mutex::default(),
             execs: Mutex::default(),
             is_stopping: AtomicBool::new(false),
@@ -329,7 +335,7 @@ impl ProcessPart {
     }
 
     pub(crate) fn listening(&self, endpoint: &Endpoint) -> io::Result<Listening> {
-        sockets::listening(&self.pids(), endpoint, &self.0.working_dir)
+        sockets::listening(&self.0.tables, endpoint, &self.0.working_dir, || self.pids())
     }
 
     pub(crate) async fn keep(&self) -> io::Result<()> {

@@ -64,9 +64,21 @@ pub(super) enum Request {
     /// Kill every process that is held, and wait for their ends.
     KillTree { timeout: Duration },
     /// Make a socket here, unbound. Answered with it.
-    Socket { ipv6: bool, datagram: bool },
+    Socket(SocketKind),
     /// Outlive seatrial.
     Keep,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum SocketKind {
+    Tcp {
+        ipv6: bool,
+    },
+    Udp {
+        ipv6: bool,
+    },
+    /// To ask for the socket tables over.
+    Diag,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

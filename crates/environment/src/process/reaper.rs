@@ -22,7 +22,7 @@ pub(super) const PROCESS_TREE: &str = "process-tree";
 /// The kind of journal entry that a group's network is.
 pub(super) const NETWORK: &str = "network-namespace";
 
-/// A supervisor ends its tree itself when it is asked to. After this it is not waited for.
+/// A supervisor ends its tree itself when it is asked to. Where the kernel does it as well, it is not waited for longer.
 const ASKED_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Between two looks at sessions whose processes were killed: nobody tells when they are gone.
@@ -134,13 +134,15 @@ pub(super) fn end_tree(data: &TreeData, deadline: Instant) -> Result<(), ReapErr
             // The kernel ends the others with it.
             Hold::PidNamespace { .. } => false,
             // It also finds what got out.
-            Hold::Cgroup(_) | Hold::Subreaper => end(
+            Hold::Cgroup(_) => end(
                 supervisor,
                 Signal::TERM,
                 deadline.min(Instant::now() + ASKED_TIMEOUT),
             )?,
+            // Without it nobody could find its orphans, so it has all the time there is.
+            Hold::Subreaper => end(supervisor, Signal::TERM, deadline)?,
         };
-        if !ended && !end(supervisor, Signal::KILL, deadline)? {
+        if !ended && (data.hold == Hold::Subreaper || !end(supervisor, Signal::KILL, deadline)?) {
             return Err(still_there(format!("process {}", supervisor.pid)));
         }
     }

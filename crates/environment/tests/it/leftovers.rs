@@ -14,13 +14,18 @@ use std::{
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 const STATE_DIR: &str = "SEATRIAL_TEST_STATE_DIR";
 const HOLD: &str = "SEATRIAL_TEST_HOLD";
+/// Digits behind the point of its targets' sleeps, by which they are known though they hide.
+const UNIQUE: &str = "SEATRIAL_TEST_UNIQUE";
 const KEEP: &str = "SEATRIAL_TEST_KEEP";
 
 /// In the environment of every process that is to be gone, unless it took care to hide it.
@@ -37,19 +42,22 @@ const TARGETS: &[(&str, &str)] = &[
     ),
     (
         "forks-twice",
-        "(setsid sh -c '(setsid sleep 3001 &)' &); (sleep 3002 &); echo ready; exec sleep 3003",
+        "(setsid sh -c '(setsid sleep 3001.UNIQUE &)' &); (sleep 3002.UNIQUE &); echo ready; exec sleep 3003.UNIQUE",
     ),
-    ("stops", "(sleep 3004 & kill -STOP $!); echo ready; kill -STOP $$"),
+    (
+        "stops",
+        "(sleep 3004.UNIQUE & kill -STOP $!); echo ready; kill -STOP $$",
+    ),
     (
         "hides",
-        "exec env -i PATH=\"$PATH\" sh -c 'cd /; (env -i setsid sleep 3005 &); echo ready; exec sleep 3006'",
+        "exec env -i PATH=\"$PATH\" sh -c 'cd /; (env -i setsid sleep 3005.UNIQUE &); echo ready; exec sleep 3006.UNIQUE'",
     ),
     // Each of the loop's processes ends when the next has begun: nobody ever sees all of them.
     (
         "forks-on",
-        "f() { sleep 0.01; f & }; f; echo ready; exec sleep 3007",
+        "f() { sleep 0.01; f & }; f; echo ready; exec sleep 3007.UNIQUE",
     ),
-    ("launches", "setsid sleep 3008 & echo ready; exit 0"),
+    ("launches", "setsid sleep 3008.UNIQUE & echo ready; exit 0"),
 ];
 
 /// The seatrial that is killed. Prints a line when all is running.
@@ -62,12 +70,13 @@ async fn run() {
         _ => {}
     }
     let state_dir = PathBuf::from(env::var_os(STATE_DIR).unwrap());
+    let unique = env::var(UNIQUE).unwrap();
     let journal = Arc::new(Journal::create(&state_dir, "run").guarded_by(reexec::guard));
     let mut spec = spec(&state_dir);
     spec.isolate_network = network_isolation().await.is_ok();
     let group = IsolationGroup::open(&journal, spec).await.unwrap();
     for (name, script) in TARGETS {
-        let mut target = PartSpec::new(*name, ["sh", "-c", *script]);
+        let mut target = PartSpec::new(*name, ["sh", "-c", &script.replace("UNIQUE", &unique)]);
         target.inherit_env.push(MARK.to_owned());
         let part = group.start(target).await.unwrap();
         crate::fixture::wait_for_text(&part, "ready").await;
@@ -86,17 +95,25 @@ struct Run {
     before: BTreeSet<u32>,
     uid: Option<u32>,
     held_by: String,
+    unique: String,
 }
 
 impl Run {
     fn start(hold: Option<&str>, uid: Option<u32>, keep: bool) -> Self {
         let state_dir = tempfile::tempdir().unwrap();
         let before = processes();
+        static RUNS: AtomicU32 = AtomicU32::new(0);
+        let unique = format!(
+            "{}{:03}",
+            std::process::id(),
+            RUNS.fetch_add(1, Ordering::Relaxed)
+        );
         let mut command = Command::new(env::current_exe().unwrap());
         command.args(["--ignored", "--exact", "--nocapture", "leftovers::run"]);
         command
             .env(STATE_DIR, state_dir.path())
             .env(MARK, state_dir.path())
+            .env(UNIQUE, &unique)
             .stdout(Stdio::piped());
         if let Some(hold) = hold {
             command.env(HOLD, hold);
@@ -123,6 +140,7 @@ impl Run {
             before,
             uid,
             held_by,
+            unique,
         }
     }
 
@@ -176,16 +194,11 @@ impl Run {
 
     /// Its own processes, and no other test's that began meanwhile.
     fn left(&self) -> Vec<u32> {
-        let sleeps: Vec<String> = (3001..=3008)
-            .map(|seconds| format!("sleep\0{seconds}\0"))
-            .collect();
         let mark = format!("{MARK}={}", self.state_dir.path().display());
         let is_left = |pid: &u32| {
             let read = |file| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-            let command = String::from_utf8_lossy(&read("cmdline")).into_owned();
-            let marked = String::from_utf8_lossy(&read("environ")).contains(&mark);
-            let hidden = command.ends_with("sleep\x003005\0") || command.ends_with("sleep\x003006\0");
-            marked || hidden || (self.uid.is_some() && sleeps.contains(&command))
+            let contains = |file, text: &str| String::from_utf8_lossy(&read(file)).contains(text);
+            contains("environ", &mark) || contains("cmdline", &format!(".{}", self.unique))
         };
         self.processes().into_iter().filter(is_left).collect()
     }

@@ -6,7 +6,7 @@ use super::{
         hold::Hold,
         protocol::{
             self, Command, LENGTH_BYTES, Message, NetworkSetup, NumberedRequest, RawEnd, Reply, Request,
-            Setup,
+            Setup, SocketKind,
         },
     },
     pump::Pump,
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     logs::{LogWriter, Stream},
     part::Usage,
+    sockets,
 };
 use nix::sys::{
     resource::{UsageWho, getrusage},
@@ -137,10 +138,21 @@ impl Supervisor {
         })
     }
 
+    /// Holds the part until there is nobody to hold it for; then ends it, whatever happened.
     fn run(&mut self, socket: &mut Socket) -> io::Result<()> {
+        let served = self.serve(socket);
+        self.kill_tree(socket, ORPHANED_KILL_TIMEOUT);
+        if let Hold::Cgroup(leaf) = &self.hold {
+            // Seatrial is gone or does the same; the journal has it.
+            drop(cgroup::remove(leaf, Instant::now() + KILL_AGAIN_AFTER));
+        }
+        served
+    }
+
+    fn serve(&mut self, socket: &mut Socket) -> io::Result<()> {
         loop {
             self.wait(socket)?;
-            let mut next = self.handle_signals();
+            let next = self.handle_signals();
             self.collect(socket);
             if let Some(pump) = &mut self.pump {
                 pump.move_some()?;
@@ -150,17 +162,10 @@ impl Supervisor {
                 while let Some((request, fds)) = socket.receive::<NumberedRequest>()? {
                     self.answer(socket, request, fds);
                 }
-                if !socket.is_open && !self.is_kept {
-                    next = Next::End;
-                }
             }
-            let is_left_behind = self.is_kept && !socket.is_open && !self.has_children;
-            if next == Next::End || is_left_behind {
-                self.kill_tree(socket, ORPHANED_KILL_TIMEOUT);
-                if let Hold::Cgroup(leaf) = &self.hold {
-                    // Seatrial is gone or does the same; the journal has it.
-                    drop(cgroup::remove(leaf, Instant::now() + KILL_AGAIN_AFTER));
-                }
+            let is_orphan = !socket.is_open && !self.is_kept;
+            let is_left_behind = !socket.is_open && !self.has_children;
+            if next == Next::End || is_orphan || is_left_behind {
                 return Ok(());
             }
         }
@@ -309,7 +314,7 @@ impl Supervisor {
                     Err(io::Error::from_raw_os_error(libc::ETIMEDOUT))
                 }
             }
-            Request::Socket { ipv6, datagram } => Ok((Reply::Done, Some(new_socket(ipv6, datagram)?))),
+            Request::Socket(kind) => Ok((Reply::Done, Some(new_socket(kind)?))),
             Request::Keep => {
                 self.is_kept = true;
                 Ok((Reply::Done, None))
@@ -467,17 +472,17 @@ fn usage() -> Usage {
     }
 }
 
-fn new_socket(ipv6: bool, datagram: bool) -> io::Result<OwnedFd> {
+fn new_socket(kind: SocketKind) -> io::Result<OwnedFd> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    let (kind, ipv6) = match kind {
+        SocketKind::Tcp { ipv6 } => (SocketType::STREAM, ipv6),
+        SocketKind::Udp { ipv6 } => (SocketType::DGRAM, ipv6),
+        SocketKind::Diag => return sockets::diag_socket(),
+    };
     let family = if ipv6 {
         AddressFamily::INET6
     } else {
         AddressFamily::INET
-    };
-    let kind = if datagram {
-        SocketType::DGRAM
-    } else {
-        SocketType::STREAM
     };
     Ok(socket_with(
         family,
