@@ -59,6 +59,7 @@ struct TestInner {
     info: Arc<TestInfo>,
     attempt: u32,
     token: CancellationToken,
+    judgement: CancellationToken,
     deadline: Deadline,
     fixtures: HashMap<Arc<str>, FixtureValue>,
     group: String,
@@ -104,6 +105,7 @@ impl TestContext {
                 info,
                 attempt,
                 token,
+                judgement: CancellationToken::new(),
                 deadline,
                 fixtures,
                 group,
@@ -240,12 +242,24 @@ impl TestContext {
         });
     }
 
-    /// Says that the test has passed and now only takes down what it started: its slots go to the next test meanwhile.
-    pub fn passed(&self) {
-        // The runner has gone only when the run is over.
-        let _ = self.inner.shared.inputs.send(Input::BodyPassed {
-            test: self.inner.index,
-        });
+    /// Says that the body is done, with this result, and that what follows is only taking down what it started. That
+    /// is no longer bound by the deadline, only by the grace; and the slots of a test that has passed go to the next.
+    pub fn judged(&self, result: &TestResult) {
+        if result.is_ok() {
+            // The runner has gone only when the run is over.
+            let _ = self.inner.shared.inputs.send(Input::BodyPassed {
+                test: self.inner.index,
+            });
+        }
+        // A result that comes after the test was told to end is not a judgement.
+        if !self.inner.token.is_cancelled() {
+            self.inner.judgement.cancel();
+        }
+    }
+
+    /// Cancelled when [`TestContext::judged`] is called.
+    pub(crate) fn judgement(&self) -> CancellationToken {
+        self.inner.judgement.clone()
     }
 
     /// Whether what this attempt started should be left standing, given how its body ended.

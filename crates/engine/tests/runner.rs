@@ -180,6 +180,43 @@ async fn a_timeout_names_the_step_how_long_it_waited_and_what_it_saw_last() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_that_strikes_while_a_test_takes_down_changes_nothing_of_its_verdict() {
+    let tests = ["fails", "passes"].map(|name| {
+        let spec = TestSpec {
+            timeout: Some(Duration::from_millis(30)),
+            ..named(name)
+        };
+        let passes = name == "passes";
+        test(spec, move |context| {
+            Box::pin(async move {
+                let result = if passes {
+                    Ok(())
+                } else {
+                    Err(Failure::new("its own reason").into())
+                };
+                context.judged(&result);
+                // Taking down takes longer than the deadline allows, which is what is tested.
+                tokio::time::sleep(Duration::from_millis(80)).await;
+                result
+            })
+        })
+    });
+    let run = run(settings(), tests.into()).await;
+    assert_eq!(
+        (
+            run.summary.count(Verdict::Failed),
+            run.summary.count(Verdict::Passed)
+        ),
+        (1, 1)
+    );
+    let reasons = run.seen.each(|kind| match kind {
+        EventKind::TestFinished(outcome) => outcome.failure.as_ref().map(|failure| failure.message.clone()),
+        _ => None,
+    });
+    assert_eq!(reasons, ["its own reason"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_test_that_ignores_its_cancellation_is_abandoned_after_the_grace() {
     let stubborn = TestSpec {
         timeout: Some(Duration::from_millis(10)),

@@ -45,9 +45,7 @@ impl CaseTest {
         if context.should_keep(&result) {
             self.keep(context, &group).await;
         } else {
-            if result.is_ok() {
-                context.passed();
-            }
+            context.judged(&result);
             take_down(&stage, &group).await;
         }
         for part in parts {

@@ -216,10 +216,13 @@ impl Supervisor {
         let began = Instant::now();
         let deadline = self.context.deadline();
         let mut slow_at = Deadline::after(self.shared.settings.slow_after);
+        let judged = self.context.judgement();
         let mut end = loop {
             tokio::select! {
                 biased;
-                // First: a body that returns because it was told to has not shown anything.
+                // What follows a judgement is only taking down: that has its grace, and no longer a deadline.
+                () = judged.cancelled() => break self.end_judged(body, &place).await,
+                // Before the body: one that returns because it was told to has not shown anything.
                 () = self.context.token().cancelled() => break self.end_cancelled(body).await,
                 result = &mut body => break self.end(result, &place),
                 () = deadline.passed() => break self.end_timed_out(body).await,
@@ -281,6 +284,22 @@ impl Supervisor {
             location: place.take(),
             step,
             ..Failure::new(message)
+        }
+    }
+
+    async fn end_judged(&self, mut body: JoinHandle<TestResult>, place: &PanicPlace) -> AttemptEnd {
+        match wait_in_grace(&mut body, &self.shared, &self.skip_grace).await {
+            Some(result) => self.end(result, place),
+            None => {
+                let failure = Failure::new("taking down what it had started did not end")
+                    .note(self.abandon(body).await);
+                AttemptEnd {
+                    verdict: Verdict::Errored,
+                    failure: Some(Arc::new(failure)),
+                    reason: None,
+                    log_dir: None,
+                }
+            }
         }
     }
 
