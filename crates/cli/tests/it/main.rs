@@ -9,6 +9,7 @@ mod binary;
 mod commands;
 mod examples;
 mod exit_codes;
+mod failures;
 mod libtest;
 mod sample;
 mod selection;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let tests = [
         libtest::tests(),
         exit_codes::tests(),
+        failures::tests(),
         selection::tests(),
         commands::tests(),
         examples::tests(),
