@@ -4,9 +4,7 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seatrial_engine::{
-    BoxFuture, Deadline, Failure, NoticeLevel, PartUsage, Test, TestContext, TestResult, TestSpec,
-};
+use seatrial_engine::{BoxFuture, Deadline, Failure, PartUsage, Test, TestContext, TestResult, TestSpec};
 use seatrial_environment::{GroupSpec, IsolationGroup, Part};
 
 use super::Stage;
@@ -40,10 +38,18 @@ impl CaseTest {
     async fn attempt(&self, context: &TestContext) -> TestResult {
         let stage = Stage::Test(context.clone());
         let group = open(&stage, self.plan.parts.iter().any(|part| part.isolate_network)).await?;
-        let result = self.in_group(&stage, &group).await.map_err(Into::into);
+        let mut look = Vec::new();
+        let result = self.in_group(&stage, &group, &mut look).await.map_err(Into::into);
         let parts = group.parts();
         if context.should_keep(&result) {
-            self.keep(context, &group).await;
+            if let Err(error) = group.keep().await {
+                stage.warn(format!(
+                    "not all of {} can be kept: {}",
+                    group.id(),
+                    causes(&error)
+                ));
+            }
+            context.kept(look);
         } else {
             context.judged(&result);
             take_down(&stage, &group).await;
@@ -54,7 +60,13 @@ impl CaseTest {
         result
     }
 
-    async fn in_group(&self, stage: &Stage, group: &IsolationGroup) -> Result<(), Fault> {
+    /// All but opening the group and taking it down; `look` becomes how to look at what is left in it.
+    async fn in_group(
+        &self,
+        stage: &Stage,
+        group: &IsolationGroup,
+        look: &mut Vec<String>,
+    ) -> Result<(), Fault> {
         let plan = &self.plan;
         let scope = names::scope(stage, &self.suite, Some(plan), &self.fixtures, &self.builds);
         let world = World::new(
@@ -82,6 +94,7 @@ impl CaseTest {
             result = merged(result, gathered);
         }
         let finished = self.afterwards(&world, "finally", &plan.finally).await;
+        *look = world.look();
         merged(result, finished)
     }
 
@@ -154,27 +167,6 @@ impl CaseTest {
             }
             failure
         })
-    }
-
-    async fn keep(&self, context: &TestContext, group: &IsolationGroup) {
-        if let Err(error) = group.keep().await {
-            let text = format!("not all of {} can be kept: {}", group.id(), causes(&error));
-            context.notice(NoticeLevel::Warning, text);
-        }
-        let mut look: Vec<String> = Vec::new();
-        for part in group.parts() {
-            let state = match part.try_status() {
-                Some(status) => status.to_string(),
-                None => format!("running, process {}", part.main_pid()),
-            };
-            look.push(format!(
-                "{}: {state}, in {}",
-                part.name(),
-                part.working_dir().display()
-            ));
-        }
-        look.push(format!("logs: {}", group.log_dir().display()));
-        context.kept(look);
     }
 }
 

@@ -49,13 +49,10 @@ pub(crate) struct Undelivered {
 
 /// Where sockets are opened: a network namespace holds what was opened in it.
 #[derive(Clone, Copy)]
-pub(crate) enum Network<'a> {
-    /// That of seatrial itself.
-    #[cfg_attr(not(test), allow(dead_code))]
-    Own,
-    /// That of a group's parts.
-    Of(&'a IsolationGroup),
-}
+pub(crate) struct Network<'a>(
+    /// Whose network; without one, that of seatrial itself.
+    pub(crate) Option<&'a IsolationGroup>,
+);
 
 impl Network<'_> {
     /// Connects.
@@ -64,9 +61,9 @@ impl Network<'_> {
     ///
     /// As for any connection.
     pub(crate) async fn tcp(self, to: SocketAddr) -> io::Result<TcpStream> {
-        match self {
-            Self::Own => TcpStream::connect(to).await,
-            Self::Of(group) => group.connect_tcp(to).await,
+        match self.0 {
+            None => TcpStream::connect(to).await,
+            Some(group) => group.connect_tcp(to).await,
         }
     }
 
@@ -75,9 +72,9 @@ impl Network<'_> {
             SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
-        let socket = match self {
-            Self::Own => UdpSocket::bind(any).await?,
-            Self::Of(group) => group.udp_socket(any).await?,
+        let socket = match self.0 {
+            None => UdpSocket::bind(any).await?,
+            Some(group) => group.udp_socket(any).await?,
         };
         socket.connect(to).await?;
         Ok(socket)
@@ -178,7 +175,7 @@ mod tests {
 
     async fn send(to: &Destination, message: &str, answer: Answer) -> io::Result<String> {
         let delivered = to
-            .deliver(Network::Own, &[message.as_bytes().to_vec()], answer)
+            .deliver(Network(None), &[message.as_bytes().to_vec()], answer)
             .await;
         let said = delivered.map_err(|undelivered| {
             assert_eq!(undelivered.taken, 0);

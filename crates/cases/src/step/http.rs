@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use hyper::body::Bytes;
@@ -10,6 +11,7 @@ use regex::Regex;
 use seatrial_engine::{Deadline, EventSource, Look, Mismatch};
 use serde_json::{Map, Value as Json};
 use tokio::net::UnixStream;
+use tokio_rustls::TlsConnector;
 
 use super::context::{Fault, Output, StepContext, causes};
 use super::delivery::Network;
@@ -54,8 +56,16 @@ pub(crate) async fn check(step: &HttpCheck, context: &StepContext<'_>) -> Result
                 }]),
             }
         })
-        .await?;
-    Ok(output(&answer))
+        .await;
+    match answer {
+        Ok(answer) => Ok(output(&answer)),
+        Err(mut failure) => {
+            if failure.mismatches.is_empty() {
+                failure = failure.mismatch("", "an answer", "none yet");
+            }
+            Err(failure.into())
+        }
+    }
 }
 
 /// Pauses that grow from 10 to 100 ms. Nothing tells when a server would answer differently, so it has to be asked again:
@@ -85,6 +95,8 @@ struct Call {
     socket: Option<PathBuf>,
     trust: Trust,
     identity: Option<ClientIdentity>,
+    /// What [`Self::tls`] made.
+    made: OnceLock<TlsConnector>,
 }
 
 impl Call {
@@ -154,6 +166,7 @@ impl Call {
             socket,
             trust,
             identity,
+            made: OnceLock::new(),
         })
     }
 
@@ -162,7 +175,7 @@ impl Call {
         let within = ANSWER_WITHIN.max(context.timeout / 2);
         match Deadline::after(within).bound(self.ask_patiently(context)).await {
             Ok(answer) => answer,
-            Err(_) => Err(format!("connected, and no answer in {within:?}")),
+            Err(_) => Err(format!("no answer within {within:?}")),
         }
     }
 
@@ -175,23 +188,37 @@ impl Call {
             return fetch(&self.request, stream, None).await.map_err(said);
         }
         let url = &self.request.url;
-        // The files are read anew each time: a target may make its certificates when it starts.
-        let tls = match url.is_tls() {
-            true => Some(connector(&self.trust, self.identity.as_ref()).map_err(|error| causes(&error))?),
-            false => None,
-        };
+        let tls = self.tls()?;
         let addresses: Vec<SocketAddr> = tokio::net::lookup_host((url.host(), url.port()))
             .await
             .map_err(|_| format!("the name `{}` is not known", url.host()))?
             .collect();
         let mut refused = format!("the name `{}` has no address", url.host());
         for address in addresses {
-            match Network::Of(context.group).tcp(address).await {
+            match Network(Some(context.group)).tcp(address).await {
                 Ok(stream) => return fetch(&self.request, stream, tls.as_ref()).await.map_err(said),
                 Err(error) => refused = said(FetchError::Connect(error)),
             }
         }
         Err(refused)
+    }
+}
+
+impl Call {
+    /// What opens TLS, where the address asks for it. Files that the case names are read anew each time: a target may make
+    /// its certificates when it starts. The machine's own are many, and read once.
+    fn tls(&self) -> Result<Option<TlsConnector>, String> {
+        if !self.request.url.is_tls() {
+            return Ok(None);
+        }
+        let make = || connector(&self.trust, self.identity.as_ref()).map_err(|error| causes(&error));
+        match (&self.trust, &self.identity) {
+            (Trust::System | Trust::Anyone, None) => match self.made.get() {
+                Some(made) => Ok(Some(made.clone())),
+                None => make().map(|made| Some(self.made.get_or_init(|| made).clone())),
+            },
+            _ => make().map(Some),
+        }
     }
 }
 

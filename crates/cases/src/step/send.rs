@@ -52,7 +52,7 @@ pub(crate) async fn send(step: &Send, context: &StepContext<'_>) -> Result<Outpu
                 }
             };
             match destination
-                .deliver(Network::Of(context.group), &messages, answer)
+                .deliver(Network(Some(context.group)), &messages, answer)
                 .await
             {
                 Ok(reply) => Look::Matches(reply),

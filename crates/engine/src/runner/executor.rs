@@ -327,9 +327,10 @@ impl Supervisor {
         });
         self.context.token().cancel();
         match wait_in_grace(&mut body, &self.shared, &self.skip_grace).await {
-            // What the body says of its end may know more than the runner: the target's last lines of log.
+            // What the body says of its end may know more than the runner: the target's last lines of log, what else broke.
             Some(Ok(Err(TestError::Failed(told) | TestError::Errored(told)))) => {
                 failure.logs.clone_from(&told.logs);
+                failure.notes.extend_from_slice(&told.notes);
             }
             Some(_) => {}
             None => failure = failure.note(self.abandon(body).await),

@@ -112,6 +112,7 @@ async fn a_server_that_never_answers() {
       message: gave up waiting for GET http://127.0.0.1:PORT/ to be answered as expected
       step: http_check http://127.0.0.1:PORT/
       at: DIR/case.yaml:7
+      mismatch: : expected an answer, saw none yet
       history: no answer yet
     ");
 }
