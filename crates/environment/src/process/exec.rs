@@ -232,8 +232,9 @@ impl Capture {
         }
     }
 
+    /// Asks the kernel itself: the runtime may not have heard yet that there is something.
     fn read_available(&mut self) {
-        while let Ok(length) = self.pipe.try_read(&mut self.chunk) {
+        while let Ok(length) = rustix::io::read(&self.pipe, &mut self.chunk) {
             if length == 0 {
                 return;
             }

@@ -4,6 +4,7 @@
 mod pump;
 mod serve;
 mod setup;
+mod spawn;
 mod tree;
 
 pub(crate) use serve::main;

@@ -11,7 +11,7 @@ use super::{
     },
     pump::Pump,
     setup::{self, SetupError},
-    tree,
+    spawn, tree,
 };
 use crate::{
     logs::{LogWriter, Stream},
@@ -25,18 +25,13 @@ use nix::sys::{
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, PidfdFlags, WaitOptions, pidfd_open},
+    process::{PidfdFlags, WaitOptions, pidfd_open},
 };
 use std::{
     collections::HashSet,
-    ffi::CString,
     fs::File,
     io,
-    os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::{ffi::OsStringExt, process::CommandExt as _},
-    },
-    process::Stdio,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
 
@@ -64,8 +59,8 @@ fn serve(socket: &mut Socket) -> io::Result<()> {
         NetworkSetup::Join { user_namespace } => 1 + usize::from(user_namespace),
     };
     let events = fds.split_off(namespaces.min(fds.len()));
-    let supervisor = setup::enter(&setup, &fds).and_then(|enrol| {
-        Supervisor::new(setup, enrol, events).map_err(|error| SetupError {
+    let supervisor = setup::enter(&setup, &fds).and_then(|cgroup| {
+        Supervisor::new(setup, cgroup, events).map_err(|error| SetupError {
             doing: "open the logs",
             errno: errno(&error),
         })
@@ -91,8 +86,8 @@ fn errno(error: &io::Error) -> i32 {
 
 struct Supervisor {
     hold: Hold,
-    /// Where new processes write themselves in.
-    enrol: Option<File>,
+    /// Where new processes are born.
+    cgroup: Option<File>,
     pump: Option<Pump>,
     signals: SignalFd,
     main: Option<i32>,
@@ -112,7 +107,7 @@ enum Next {
 }
 
 impl Supervisor {
-    fn new(setup: Setup, enrol: Option<File>, events: Vec<OwnedFd>) -> io::Result<Self> {
+    fn new(setup: Setup, cgroup: Option<File>, events: Vec<OwnedFd>) -> io::Result<Self> {
         let pump = match (setup.logs, events.into_iter().next()) {
             (Some(logs), Some(event)) => Some(Pump::new(
                 LogWriter::open(&logs.dir, &logs.part)?,
@@ -126,7 +121,7 @@ impl Supervisor {
         watched.add(Signal::SIGTERM);
         Ok(Self {
             hold: setup.hold,
-            enrol,
+            cgroup,
             pump,
             signals: SignalFd::with_flags(&watched, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?,
             main: None,
@@ -286,14 +281,14 @@ impl Supervisor {
                 };
                 let stdout = pump.open(Stream::Stdout)?;
                 let stderr = pump.open(Stream::Stderr)?;
-                let streams = [Stdio::null(), stdout.into(), stderr.into()];
+                let streams = [File::open("/dev/null")?.into(), stdout, stderr];
                 let (pid, pidfd) = self.start(command, streams)?;
                 self.main = Some(pid);
                 self.said_logs_closed = false;
                 Ok((Reply::Spawned { pid }, Some(pidfd)))
             }
             Request::Exec(command) => {
-                let mut fds = fds.into_iter().map(Stdio::from);
+                let mut fds = fds.into_iter();
                 let (Some(stdin), Some(stdout), Some(stderr)) = (fds.next(), fds.next(), fds.next()) else {
                     return Err(io::Error::from_raw_os_error(libc::EBADF));
                 };
@@ -322,36 +317,10 @@ impl Supervisor {
         }
     }
 
-    fn start(&mut self, command: Command, [stdin, stdout, stderr]: [Stdio; 3]) -> io::Result<(i32, OwnedFd)> {
-        let mut builder = std::process::Command::new(&command.program);
-        builder
-            .current_dir(&command.dir)
-            .stdin(stdin)
-            .stdout(stdout)
-            .stderr(stderr);
-        let enrol = self.enrol.as_ref().map(File::try_clone).transpose()?;
-        let image = Image::new(command)?;
-        let become_it = move || {
-            rustix::process::setsid()?;
-            // What this process blocks would stay blocked in the part, which could then not be told to stop.
-            SigSet::empty().thread_set_mask()?;
-            if let Some(enrol) = &enrol {
-                rustix::io::write(enrol, b"0")?;
-            }
-            // Not what the builder would do: it hands a file that the kernel cannot execute to a shell.
-            Err(image.execute())
-        };
-        // SAFETY: three system calls that allocate nothing and take no lock.
-        #[allow(unsafe_code)]
-        unsafe {
-            builder.pre_exec(become_it);
-        }
-        let child = builder.spawn()?;
+    fn start(&mut self, command: Command, streams: [OwnedFd; 3]) -> io::Result<(i32, OwnedFd)> {
+        let started = spawn::spawn(command, streams, self.cgroup.as_ref())?;
         self.has_children = true;
-        let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-        let pinned = Pid::from_raw(pid).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
-        // Nobody but this process waits for it, and not before this returns, so the PID is still its own.
-        Ok((pid, pidfd_open(pinned, PidfdFlags::empty())?))
+        Ok(started)
     }
 
     /// Kills until nothing is left; false if the time is not enough.
@@ -381,79 +350,6 @@ impl Supervisor {
         let mut fds = [PollFd::new(&self.signals, PollFlags::IN)];
         poll(&mut fds, Timespec::try_from(timeout).ok().as_ref())?;
         Ok(())
-    }
-}
-
-/// What `execve` takes, made before the fork.
-struct Image {
-    program: CString,
-    arguments: Strings,
-    environment: Strings,
-}
-
-impl Image {
-    fn new(command: Command) -> io::Result<Self> {
-        let arguments = std::iter::once(command.name)
-            .chain(command.args)
-            .map(OsStringExt::into_vec);
-        let environment = command.env.into_iter().map(|(name, value)| {
-            let mut variable = name.into_vec();
-            variable.push(b'=');
-            variable.extend(value.into_vec());
-            variable
-        });
-        Ok(Self {
-            program: CString::new(command.program.into_os_string().into_vec())?,
-            arguments: Strings::new(arguments)?,
-            environment: Strings::new(environment)?,
-        })
-    }
-
-    /// Returns only why it failed.
-    fn execute(&self) -> io::Error {
-        // SAFETY: both arrays end with a null pointer, and they and what they point to live as long as `self`.
-        #[allow(unsafe_code)]
-        unsafe {
-            libc::execve(
-                self.program.as_ptr(),
-                self.arguments.as_ptr(),
-                self.environment.as_ptr(),
-            );
-        }
-        io::Error::last_os_error()
-    }
-}
-
-/// Strings and the pointers to them, the last one null.
-struct Strings {
-    /// Owns what `pointers` point to; a `CString` does not move its bytes when it is moved.
-    _strings: Vec<CString>,
-    pointers: Vec<*const libc::c_char>,
-}
-
-// SAFETY: the pointers are to bytes that the same value owns and nobody changes.
-#[allow(unsafe_code)]
-unsafe impl Send for Strings {}
-// SAFETY: as above.
-#[allow(unsafe_code)]
-unsafe impl Sync for Strings {}
-
-impl Strings {
-    fn new(bytes: impl Iterator<Item = Vec<u8>>) -> io::Result<Self> {
-        let strings = bytes.map(CString::new).collect::<Result<Vec<_>, _>>()?;
-        let pointers = strings
-            .iter()
-            .map(|string| string.as_ptr())
-            .chain([std::ptr::null()])
-            .collect();
-        Ok(Self {
-            _strings: strings,
-            pointers,
-        })
-    }
-
-    fn as_ptr(&self) -> *const *const libc::c_char {
-        self.pointers.as_ptr()
     }
 }
 

@@ -1,9 +1,12 @@
 //! Becoming a supervisor: away from seatrial's terminal, signals and descriptors, and into the namespaces that hold the
 //! part.
 
-use super::super::{
-    hold::Hold,
-    protocol::{NetworkSetup, Setup},
+use super::{
+    super::{
+        hold::Hold,
+        protocol::{NetworkSetup, Setup},
+    },
+    spawn,
 };
 use nix::{
     mount::{MsFlags, mount},
@@ -67,7 +70,7 @@ fn failed<E: Into<io::Error>>(doing: &'static str) -> impl FnOnce(E) -> SetupErr
 }
 
 /// Enters what holds the part. With a PID namespace the process that returns is another one, the first in there.
-/// Returns where new processes have to enrol, if they do.
+/// Returns the cgroup's directory, if there is one.
 pub(super) fn enter(setup: &Setup, namespaces: &[OwnedFd]) -> Result<Option<File>, SetupError> {
     let is_root = rustix::process::geteuid().is_root();
     let mut joined_user_namespace = false;
@@ -95,11 +98,10 @@ pub(super) fn enter(setup: &Setup, namespaces: &[OwnedFd]) -> Result<Option<File
     }
     match &setup.hold {
         Hold::Cgroup(leaf) => {
-            let procs = File::options().write(true).open(leaf.join("cgroup.procs"));
-            let procs = procs.map_err(failed("open the cgroup"))?;
-            try_to_enrol(&procs).map_err(failed("move a process into the cgroup"))?;
+            let cgroup = File::open(leaf).map_err(failed("open the cgroup"))?;
+            spawn::try_cgroup(&cgroup).map_err(failed("start a process in the cgroup"))?;
             become_subreaper()?;
-            Ok(Some(procs))
+            Ok(Some(cgroup))
         }
         Hold::PidNamespace { .. } => {
             become_first_of_pid_namespace()?;
@@ -150,35 +152,6 @@ fn become_first_of_pid_namespace() -> Result<(), SetupError> {
             reason = "this is a process of its own, and its child goes on in its place"
         )]
         _ => std::process::exit(0),
-    }
-}
-
-/// Whether a process may be moved is known by trying only.
-fn try_to_enrol(procs: &File) -> io::Result<()> {
-    // SAFETY: this process has one thread, and the child only writes and exits.
-    #[allow(unsafe_code)]
-    let pid = unsafe { libc::fork() };
-    match pid {
-        -1 => Err(io::Error::last_os_error()),
-        0 => {
-            let error = rustix::io::write(procs, b"0")
-                .err()
-                .map_or(0, rustix::io::Errno::raw_os_error);
-            // SAFETY: ends the child without running anything of the parent's.
-            #[allow(unsafe_code)]
-            unsafe {
-                libc::_exit(error)
-            }
-        }
-        pid => {
-            let pid = rustix::process::Pid::from_raw(pid);
-            let ended = rustix::process::waitpid(pid, rustix::process::WaitOptions::empty())?;
-            match ended.and_then(|(_, status)| status.exit_status()) {
-                Some(0) => Ok(()),
-                Some(errno) => Err(io::Error::from_raw_os_error(errno)),
-                None => Err(io::Error::from_raw_os_error(libc::EIO)),
-            }
-        }
     }
 }
 
