@@ -293,7 +293,7 @@ impl Observed {
             } => {
                 let passes = &world.tests[position_of(test)].passes;
                 let passed = passes[(attempt as usize - 1).min(passes.len() - 1)];
-                if passed && choice % 2 == 0 && self.taking_down.insert(test) {
+                if passed && choice.is_multiple_of(2) && self.taking_down.insert(test) {
                     // It passes, and ends some time later.
                     let fixtures = Vec::new();
                     self.under_way.push(Command::StartAttempt {
