@@ -130,8 +130,16 @@ async fn stop_kills_the_whole_tree_after_the_grace() {
     spec.stop_grace = Duration::from_millis(100);
     let part = fixture.group.start(spec).await.unwrap();
     wait_for_text(&part, "ready").await;
-    let before = part.pids();
-    assert!(before.len() >= 4, "{before:?}");
+    let before = soon(async {
+        loop {
+            let pids = part.pids();
+            if pids.len() >= 5 {
+                break pids;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
     assert!(before.contains(&part.main_pid()));
     assert_eq!(soon(part.stop()).await.unwrap().to_string(), "killed by SIGKILL");
     assert_eq!(part.pids(), Vec::<u32>::new());

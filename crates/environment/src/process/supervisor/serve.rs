@@ -11,7 +11,8 @@ use super::{
     },
     pump::Pump,
     setup::{self, SetupError},
-    spawn, tree,
+    spawn::{self, Cgroup},
+    tree,
 };
 use crate::{
     logs::{LogWriter, Stream},
@@ -87,7 +88,7 @@ fn errno(error: &io::Error) -> i32 {
 struct Supervisor {
     hold: Hold,
     /// Where new processes are born.
-    cgroup: Option<File>,
+    cgroup: Option<Cgroup>,
     pump: Option<Pump>,
     signals: SignalFd,
     main: Option<i32>,
@@ -107,7 +108,7 @@ enum Next {
 }
 
 impl Supervisor {
-    fn new(setup: Setup, cgroup: Option<File>, events: Vec<OwnedFd>) -> io::Result<Self> {
+    fn new(setup: Setup, cgroup: Option<Cgroup>, events: Vec<OwnedFd>) -> io::Result<Self> {
         let pump = match (setup.logs, events.into_iter().next()) {
             (Some(logs), Some(event)) => Some(Pump::new(
                 LogWriter::open(&logs.dir, &logs.part)?,
@@ -332,6 +333,9 @@ impl Supervisor {
                 return false;
             }
             tree::kill_all(&self.hold);
+            if let Some(cgroup) = &mut self.cgroup {
+                cgroup.was_killed();
+            }
             self.collect(socket);
             if self.has_children {
                 // An error would come again, and the time is bounded.

@@ -6,7 +6,7 @@ use super::{
         hold::Hold,
         protocol::{NetworkSetup, Setup},
     },
-    spawn,
+    spawn::Cgroup,
 };
 use nix::{
     mount::{MsFlags, mount},
@@ -14,8 +14,7 @@ use nix::{
     sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask},
 };
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     os::fd::{AsRawFd as _, OwnedFd},
 };
 
@@ -70,8 +69,8 @@ fn failed<E: Into<io::Error>>(doing: &'static str) -> impl FnOnce(E) -> SetupErr
 }
 
 /// Enters what holds the part. With a PID namespace the process that returns is another one, the first in there.
-/// Returns the cgroup's directory, if there is one.
-pub(super) fn enter(setup: &Setup, namespaces: &[OwnedFd]) -> Result<Option<File>, SetupError> {
+/// Returns the cgroup, if there is one.
+pub(super) fn enter(setup: &Setup, namespaces: &[OwnedFd]) -> Result<Option<Cgroup>, SetupError> {
     let is_root = rustix::process::geteuid().is_root();
     let mut joined_user_namespace = false;
     if let NetworkSetup::Join { user_namespace } = setup.network {
@@ -98,8 +97,7 @@ pub(super) fn enter(setup: &Setup, namespaces: &[OwnedFd]) -> Result<Option<File
     }
     match &setup.hold {
         Hold::Cgroup(leaf) => {
-            let cgroup = File::open(leaf).map_err(failed("open the cgroup"))?;
-            spawn::try_cgroup(&cgroup).map_err(failed("start a process in the cgroup"))?;
+            let cgroup = Cgroup::open(leaf).map_err(failed("start a process in the cgroup"))?;
             become_subreaper()?;
             Ok(Some(cgroup))
         }

@@ -3,6 +3,9 @@
 //! The standard library's way would be to fork and then to move the child into the cgroup. Moving a process makes the
 //! kernel wait until every processor has passed a quiet state, 7 to 20 ms; being born there costs nothing. It also hands
 //! a file that the kernel cannot execute to a shell, where this says so.
+//!
+//! Kernels since 6.13 take a process that is born in a cgroup for one that escaped its `cgroup.kill`, if there ever was
+//! one (they compare with the count of kills of the parent's cgroup), and kill it. So after a kill processes move.
 
 use super::super::protocol::Command;
 use nix::sys::signal::SigSet;
@@ -15,20 +18,81 @@ use std::{
         fd::{AsRawFd as _, OwnedFd, RawFd},
         unix::ffi::OsStringExt as _,
     },
+    path::Path,
 };
+
+/// Where processes are started.
+pub(super) struct Cgroup {
+    dir: File,
+    procs: File,
+    /// Processes can be born in it.
+    is_pristine: bool,
+}
+
+impl Cgroup {
+    /// Whether processes may be started there is known by trying only, so that is what this does.
+    pub(super) fn open(leaf: &Path) -> io::Result<Self> {
+        let mut cgroup = Self {
+            dir: File::open(leaf)?,
+            procs: File::options().write(true).open(leaf.join("cgroup.procs"))?,
+            is_pristine: true,
+        };
+        if cgroup.try_fork()? != Some(0) {
+            cgroup.is_pristine = false;
+            match cgroup.try_fork()? {
+                Some(0) => {}
+                Some(errno) => return Err(io::Error::from_raw_os_error(errno)),
+                None => return Err(io::Error::from_raw_os_error(libc::EIO)),
+            }
+        }
+        Ok(cgroup)
+    }
+
+    /// All in it were killed.
+    pub(super) fn was_killed(&mut self) {
+        self.is_pristine = false;
+    }
+
+    /// Starts a process that does nothing else; returns its exit code.
+    fn try_fork(&self) -> io::Result<Option<i32>> {
+        match fork(Some(self))? {
+            Fork::Child => {
+                let error = self.enter_after_fork().err();
+                let code = error.map_or(0, rustix::io::Errno::raw_os_error);
+                // SAFETY: ends the child without running anything of the parent's.
+                #[allow(unsafe_code)]
+                unsafe {
+                    libc::_exit(code)
+                }
+            }
+            Fork::Parent(pid) => {
+                let ended = waitpid(Pid::from_raw(pid), WaitOptions::empty())?;
+                Ok(ended.and_then(|(_, status)| status.exit_status()))
+            }
+        }
+    }
+
+    /// In the child: moves there, unless it was born there.
+    fn enter_after_fork(&self) -> rustix::io::Result<()> {
+        if self.is_pristine {
+            return Ok(());
+        }
+        rustix::io::write(&self.procs, b"0").map(drop)
+    }
+}
 
 /// Starts the command in a session of its own, with these standard streams, and returns when its program runs.
 pub(super) fn spawn(
     command: Command,
     streams: [OwnedFd; 3],
-    cgroup: Option<&File>,
+    cgroup: Option<&Cgroup>,
 ) -> io::Result<(i32, OwnedFd)> {
     let image = Image::new(command)?;
     // Closed by a successful exec; otherwise the child says what went wrong.
     let (mut failure, report) = io::pipe()?;
     let stdio = streams.each_ref().map(|stream| stream.as_raw_fd());
     let pid = match fork(cgroup)? {
-        Fork::Child => image.become_it(stdio, report.as_raw_fd()),
+        Fork::Child => image.become_it(stdio, cgroup, report.as_raw_fd()),
         Fork::Parent(pid) => pid,
     };
     // Nobody but this process waits for it, and not before this returns, so the PID is its own.
@@ -45,33 +109,20 @@ pub(super) fn spawn(
     }
 }
 
-/// Whether processes may be started in the cgroup is known by trying only.
-pub(super) fn try_cgroup(cgroup: &File) -> io::Result<()> {
-    match fork(Some(cgroup))? {
-        // SAFETY: ends the child without running anything of the parent's.
-        #[allow(unsafe_code)]
-        Fork::Child => unsafe { libc::_exit(0) },
-        Fork::Parent(pid) => {
-            waitpid(Pid::from_raw(pid), WaitOptions::empty())?;
-            Ok(())
-        }
-    }
-}
-
 enum Fork {
     Child,
     Parent(i32),
 }
 
-/// Forks, into the cgroup whose directory is given.
-fn fork(cgroup: Option<&File>) -> io::Result<Fork> {
+/// Forks, into the cgroup if processes can be born in it.
+fn fork(cgroup: Option<&Cgroup>) -> io::Result<Fork> {
     // SAFETY: all its fields are numbers, for which zero means "nothing".
     #[allow(unsafe_code)]
     let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
     arguments.exit_signal = u64::from(libc::SIGCHLD.unsigned_abs());
-    if let Some(cgroup) = cgroup {
+    if let Some(cgroup) = cgroup.filter(|cgroup| cgroup.is_pristine) {
         arguments.flags = CLONE_INTO_CGROUP;
-        arguments.cgroup = u64::from(cgroup.as_raw_fd().unsigned_abs());
+        arguments.cgroup = u64::from(cgroup.dir.as_raw_fd().unsigned_abs());
     }
     // SAFETY: without a stack and CLONE_VM this is fork. This process has one thread, and its callers do in the child
     // nothing but system calls.
@@ -121,8 +172,8 @@ impl Image {
     }
 
     /// In the child: becomes the program, or writes why not, and exits.
-    fn become_it(&self, stdio: [RawFd; 3], report: RawFd) -> ! {
-        let error = self.try_to_become_it(stdio);
+    fn become_it(&self, stdio: [RawFd; 3], cgroup: Option<&Cgroup>, report: RawFd) -> ! {
+        let error = self.try_to_become_it(stdio, cgroup);
         let errno = error.raw_os_error().unwrap_or(libc::EIO).to_ne_bytes();
         // SAFETY: the buffer lives for the call, and nothing of the parent's runs at this exit.
         #[allow(unsafe_code)]
@@ -132,13 +183,16 @@ impl Image {
         }
     }
 
-    fn try_to_become_it(&self, stdio: [RawFd; 3]) -> io::Error {
+    fn try_to_become_it(&self, stdio: [RawFd; 3], cgroup: Option<&Cgroup>) -> io::Error {
         for (stream, number) in stdio.into_iter().zip(0..) {
             // SAFETY: 0 to 2 are `/dev/null` in this process, and `stream` is above them, open, and closed by the exec.
             #[allow(unsafe_code)]
             if unsafe { libc::dup2(stream, number) } < 0 {
                 return io::Error::last_os_error();
             }
+        }
+        if let Err(error) = cgroup.map_or(Ok(()), Cgroup::enter_after_fork) {
+            return error.into();
         }
         if let Err(error) = rustix::process::setsid() {
             return error.into();
