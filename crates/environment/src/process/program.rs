@@ -68,12 +68,15 @@ pub(super) fn find(program: &OsStr, dir: &Path, path: Option<&OsString>) -> Resu
     let mut refused = None;
     for directory in env::split_paths(&path) {
         let candidate = dir.join(directory).join(program);
+        // A directory that may not be searched has nothing for this user.
+        if fs::metadata(&candidate).is_err() {
+            continue;
+        }
         match executable(&candidate) {
             Ok(()) => return Ok(candidate),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(error) => {
                 refused.get_or_insert((candidate, error));
             }
-            Err(_) => {}
         }
     }
     Err(match refused {
@@ -96,7 +99,8 @@ fn executable(path: &Path) -> io::Result<()> {
             "it has no execute permission",
         ));
     }
-    Ok(())
+    // And by this user.
+    Ok(rustix::fs::access(path, rustix::fs::Access::EXEC_OK)?)
 }
 
 #[cfg(test)]
