@@ -232,10 +232,22 @@ impl Run {
     }
 }
 
+/// A test that fails leaves nothing either.
 impl Drop for Run {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+        for helper in self.left() {
+            drop(
+                rustix::process::Pid::from_raw(helper.cast_signed())
+                    .map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::CONT)),
+            );
+        }
+        let kept = ReapOptions {
+            kept: true,
+            ..ReapOptions::default()
+        };
+        drop(reap(self.state_dir.path(), &reapers(), &kept));
     }
 }
 
