@@ -6,7 +6,7 @@
 //! The same implementations say their [`Shape`], from which come the JSON Schema and the reference documentation: what
 //! is decoded, what editors complete and what is documented is one text.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use seatrial_engine::{Diagnostic, Severity};
@@ -307,22 +307,18 @@ impl Decoder {
                 return None;
             }
         };
-        let mut given: BTreeMap<&str, Span> = BTreeMap::new();
-        for entry in entries {
-            let field = info
-                .fields
-                .iter()
-                .find(|field| field.key == &*entry.key || field.aliases.contains(&&*entry.key));
-            match field {
+        for (at, entry) in entries.iter().enumerate() {
+            let is = |field: &FieldInfo, key: &str| field.key == key || field.aliases.contains(&key);
+            match info.fields.iter().find(|field| is(field, &entry.key)) {
+                // The keys of a mapping are unique, so only other names can say it twice.
+                Some(field) if field.aliases.is_empty() => {}
                 Some(field) => {
-                    if given.insert(field.key, entry.key_span).is_some() {
-                        self.error(
-                            entry.key_span,
-                            format!(
-                                "`{}` is another name of `{}`, which is given too",
-                                entry.key, field.key
-                            ),
+                    if let Some(other) = entries[..at].iter().find(|other| is(field, &other.key)) {
+                        let message = format!(
+                            "`{}` is another name of `{}`, which is given too",
+                            entry.key, other.key
                         );
+                        self.error(entry.key_span, message);
                     }
                 }
                 None if entry.key.starts_with("x-") => {}
@@ -545,7 +541,7 @@ impl Decode for Raw {
 
 /// A procedure that is decoded later: its steps are checked one by one, each against what the ones before it saved.
 #[derive(Clone, Debug, Default)]
-pub struct RawSteps(pub Vec<Node>);
+pub struct RawSteps(pub Arc<Vec<Node>>);
 
 impl Decode for RawSteps {
     fn decode(node: &Node, decoder: &mut Decoder) -> Option<Self> {

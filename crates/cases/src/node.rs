@@ -35,10 +35,10 @@ pub enum Value {
         /// Without quotes, so that `null`, `true` and numbers can be meant.
         plain: bool,
     },
-    /// A list.
-    Sequence(Vec<Node>),
+    /// A list. Shared, so that aliases and procedures that are decoded later cost no copy.
+    Sequence(Arc<Vec<Node>>),
     /// Keys and values, in the order of the file; keys are unique.
-    Mapping(Vec<Entry>),
+    Mapping(Arc<Vec<Entry>>),
 }
 
 /// A key and its value.
@@ -358,12 +358,14 @@ impl Builder {
         match open.kind {
             Kind::Sequence(items) => Node {
                 span,
-                value: Value::Sequence(items),
+                value: Value::Sequence(Arc::new(items)),
             },
             Kind::Mapping(pairs, _) => {
                 let mut entries: Vec<Entry> = Vec::with_capacity(pairs.len());
                 let mut merged = Vec::new();
-                let mut seen: HashMap<Arc<str>, Span> = HashMap::with_capacity(pairs.len());
+                // Looking through a few keys is faster than hashing them, and almost all mappings have few.
+                let many = pairs.len() > 32;
+                let mut seen: HashMap<Arc<str>, Span> = HashMap::new();
                 for (key, node) in pairs {
                     let Value::Scalar { text, plain } = &key.value else {
                         self.refuse(
@@ -377,7 +379,15 @@ impl Builder {
                         merged.push(node);
                         continue;
                     }
-                    if let Some(first) = seen.insert(text.clone(), key.span) {
+                    let first = if many {
+                        seen.insert(text.clone(), key.span)
+                    } else {
+                        entries
+                            .iter()
+                            .find(|entry| entry.key == *text)
+                            .map(|entry| entry.key_span)
+                    };
+                    if let Some(first) = first {
                         let line = file.line_column(first.start as usize).0;
                         let message = format!("`{text}` is given twice");
                         self.refused.push(SyntaxError {
@@ -398,7 +408,7 @@ impl Builder {
                 }
                 Node {
                     span,
-                    value: Value::Mapping(entries),
+                    value: Value::Mapping(Arc::new(entries)),
                 }
             }
         }
@@ -408,13 +418,15 @@ impl Builder {
     fn merge(&mut self, source: Node, entries: &mut Vec<Entry>) {
         match source.value {
             Value::Mapping(from) => {
-                for entry in from {
+                for entry in from.iter() {
                     if entries.iter().all(|present| present.key != entry.key) {
-                        entries.push(entry);
+                        entries.push(entry.clone());
                     }
                 }
             }
-            Value::Sequence(sources) => sources.into_iter().for_each(|source| self.merge(source, entries)),
+            Value::Sequence(sources) => sources
+                .iter()
+                .for_each(|source| self.merge(source.clone(), entries)),
             Value::Scalar { .. } => self.refuse(source.span, "`<<` merges mappings only", None),
         }
     }

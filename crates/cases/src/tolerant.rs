@@ -4,6 +4,8 @@
 //! messages. So the smallest entry around each mistake is cut out and the rest decoded again. The value only serves to find
 //! the mistakes elsewhere, since a file with errors is never run.
 
+use std::sync::Arc;
+
 use crate::{
     decode::{Decode, Decoder},
     node::{Node, Value},
@@ -51,6 +53,7 @@ fn cut_around(node: &mut Node, span: Span) -> bool {
         Value::Scalar { .. } => false,
         Value::Sequence(items) => match items.iter().position(|item| covers(item.span)) {
             Some(at) => {
+                let items = Arc::make_mut(items);
                 if !cut_around(&mut items[at], span) {
                     items.remove(at);
                 }
@@ -64,6 +67,7 @@ fn cut_around(node: &mut Node, span: Span) -> bool {
                 .position(|entry| covers(entry.key_span) || covers(entry.node.span));
             match position {
                 Some(at) => {
+                    let entries = Arc::make_mut(entries);
                     if covers(entries[at].key_span) || !cut_around(&mut entries[at].node, span) {
                         entries.remove(at);
                     }

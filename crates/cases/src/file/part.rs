@@ -218,7 +218,7 @@ impl Decode for Ports {
         let mut ports = IndexMap::new();
         match &node.value {
             Value::Mapping(entries) => {
-                for entry in entries {
+                for entry in entries.iter() {
                     let port = if entry.node.is_null() {
                         Some(PortEntry {
                             protocol: Protocol::Tcp,
@@ -236,7 +236,7 @@ impl Decode for Ports {
                 }
             }
             Value::Sequence(items) => {
-                for item in items {
+                for item in items.iter() {
                     let Some(text) = String::decode(item, decoder) else {
                         continue;
                     };

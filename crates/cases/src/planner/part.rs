@@ -124,7 +124,7 @@ pub(crate) fn empty(decoder: &Decoder) -> Part {
     let mut scratch = Decoder::new(decoder.file().clone());
     let nothing = Node {
         span: Span::default(),
-        value: crate::node::Value::Mapping(Vec::new()),
+        value: crate::node::Value::Mapping(std::sync::Arc::default()),
     };
     // An empty mapping decodes: nothing of a part is required.
     match <Part as crate::decode::Decode>::decode(&nothing, &mut scratch) {

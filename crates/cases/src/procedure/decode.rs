@@ -101,7 +101,7 @@ impl<'a> Procedures<'a> {
         let head = written.name_span;
         let options_node = Node {
             span: head,
-            value: Value::Mapping(options),
+            value: Value::Mapping(Arc::new(options)),
         };
         let options: Option<StepOptions> = tolerant::decode(&options_node, decoder);
         let part = options
@@ -120,7 +120,7 @@ impl<'a> Procedures<'a> {
 
         let parameters_node = Node {
             span: head,
-            value: Value::Mapping(parameters),
+            value: Value::Mapping(Arc::new(parameters)),
         };
         let (kind, text) = match written.meaning {
             Meaning::Step(info) => {
@@ -212,7 +212,7 @@ impl<'a> Procedures<'a> {
         let before = self.saved.clone();
         let mut after = before.clone();
         let mut steps = Vec::new();
-        for node in nodes {
+        for node in nodes.iter() {
             steps.extend(self.step(node, decoder));
             after.append(&mut std::mem::replace(&mut self.saved, before.clone()));
         }
@@ -232,7 +232,7 @@ impl<'a> Procedures<'a> {
         };
         let mut arguments = IndexMap::new();
         let mut complete = true;
-        for entry in entries {
+        for entry in entries.iter() {
             let Some(parameter) = definition.parameters.get(&*entry.key) else {
                 decoder.unknown_key(entry, definition.parameters.keys().map(String::as_str));
                 continue;

@@ -159,7 +159,7 @@ pub(super) fn identify(
         Meaning::Unserved => None,
     };
     let mut all: Vec<Entry> = match (&named.node.value, short) {
-        (Value::Mapping(beneath), _) if !matches!(meaning, Meaning::Parallel) => beneath.clone(),
+        (Value::Mapping(beneath), _) if !matches!(meaning, Meaning::Parallel) => beneath.to_vec(),
         _ if named.node.is_null() => Vec::new(),
         (_, Some(short)) => vec![Entry {
             key: short.into(),

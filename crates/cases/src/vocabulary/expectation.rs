@@ -226,21 +226,20 @@ impl ReplyExpectation {
     }
 }
 
-/// Reports a pattern that is no regular expression, where that can be known.
+/// Reports a pattern that is no regular expression, where that can be known. It is only parsed: compiling costs far more, and
+/// is the step's.
 pub(super) fn check_regex(pattern: Option<&Templated<String>>, decoder: &mut Decoder) {
-    let Some(pattern) = pattern else { return };
-    let Some(Err(error)) = pattern.as_literal().map(|text| regex::bytes::Regex::new(text)) else {
+    let Some((pattern, text)) = pattern.and_then(|pattern| Some((pattern, pattern.as_literal()?))) else {
         return;
     };
-    let message = match error {
-        regex::Error::Syntax(text) => {
-            let reason = text.lines().last().unwrap_or_default();
-            format!(
-                "a bad regular expression: {}",
-                reason.strip_prefix("error: ").unwrap_or(reason)
-            )
-        }
-        other => format!("a bad regular expression: {other}"),
+    let Err(error) = regex_syntax::ParserBuilder::new().utf8(false).build().parse(text) else {
+        return;
     };
+    let said = error.to_string();
+    let reason = said.lines().last().unwrap_or_default();
+    let message = format!(
+        "a bad regular expression: {}",
+        reason.strip_prefix("error: ").unwrap_or(reason)
+    );
     decoder.error(pattern.origin.span, message);
 }

@@ -293,7 +293,7 @@ impl HttpCheck {
         }
         let places = node.get("json").or_else(|| node.get("json_equals"));
         if let Some(Value::Mapping(entries)) = places.map(|node| &node.value) {
-            for entry in entries {
+            for entry in entries.iter() {
                 if let Err(wrong) = entry.key.parse::<JsonPath>() {
                     decoder.error(entry.key_span, wrong.to_string());
                 }
