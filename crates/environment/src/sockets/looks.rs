@@ -36,6 +36,7 @@ impl Looks {
 
     /// Completes when it is time for the next look.
     pub async fn next(&mut self) {
+        // There is nothing else to wait for, see above.
         sleep(self.pause).await;
         let most = if self.began.elapsed() < LONG { LATER } else { LATE };
         self.pause = (self.pause * 2).min(most);

@@ -237,12 +237,6 @@ impl Drop for Run {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
-        for helper in self.left() {
-            drop(
-                rustix::process::Pid::from_raw(helper.cast_signed())
-                    .map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::CONT)),
-            );
-        }
         let kept = ReapOptions {
             kept: true,
             ..ReapOptions::default()

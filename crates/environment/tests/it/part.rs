@@ -136,6 +136,7 @@ async fn stop_kills_the_whole_tree_after_the_grace() {
             if pids.len() >= 5 {
                 break pids;
             }
+            // Nobody tells when a process has forked.
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     })
