@@ -3,11 +3,12 @@
 #![allow(clippy::print_stdout, reason = "a program for a terminal")]
 
 mod bench;
+mod cargo;
 mod tidy;
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::ExitCode,
 };
 
 use anyhow::{Context, Result, bail};
@@ -45,7 +46,7 @@ fn run(arguments: &[&str]) -> Result<()> {
 /// Writes the generated documents. A test beside each generator says when its document is out of date, and writes it
 /// when it is told to; so nothing heavy has to be linked in here.
 fn docs(root: &Path) -> Result<()> {
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let status = cargo::command()
         .args([
             "test",
             "--quiet",

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::masked::{Masked, mask};
+use crate::cargo;
 
 pub(super) struct Repository {
     /// Every file of the repository that is text, Rust files included.
@@ -88,7 +89,7 @@ impl Repository {
         }
         let metadata = succeeded(
             "cargo metadata",
-            Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            cargo::command()
                 .args(["metadata", "--format-version", "1", "--locked"])
                 .current_dir(root)
                 .output(),
