@@ -19,12 +19,7 @@ pub fn reap_report(report: &ReapReport, options: TextOptions) -> String {
     let (mut ended, mut kept, mut failed) = (0, 0, report.problems.len());
     let mut is_dry_run = false;
     for leftover in &report.leftovers {
-        let text = format!(
-            "{} {} of {}",
-            leftover.kind,
-            clean(&leftover.description),
-            clean(&leftover.group)
-        );
+        let text = format!("{} of {}", clean(&leftover.description), clean(&leftover.group));
         match &leftover.outcome {
             Outcome::Reaped => {
                 ended += 1;
@@ -87,12 +82,12 @@ mod tests {
         };
         let mut report = ReapReport {
             leftovers: vec![
-                leftover("process", "812 (metrics-agent)", Outcome::Reaped),
-                leftover("directory", "/tmp/seatrial/run1", Outcome::WasGone),
-                leftover("directory", "/tmp/seatrial/kept", Outcome::Kept),
+                leftover("process", "process 812 (metrics-agent)", Outcome::Reaped),
+                leftover("directory", "directory /tmp/seatrial/run1", Outcome::WasGone),
+                leftover("directory", "directory /tmp/seatrial/kept", Outcome::Kept),
                 leftover(
                     "cgroup",
-                    "/sys/fs/cgroup/x",
+                    "cgroup /sys/fs/cgroup/x",
                     Outcome::Failed("permission denied".into()),
                 ),
             ],
@@ -107,7 +102,11 @@ mod tests {
           done          1 reaped, 1 kept (seatrial reap --kept removes them), 2 failed, 1 run in progress
         ");
         report = ReapReport {
-            leftovers: vec![leftover("process", "812 (metrics-agent)", Outcome::WouldReap)],
+            leftovers: vec![leftover(
+                "process",
+                "process 812 (metrics-agent)",
+                Outcome::WouldReap,
+            )],
             ..ReapReport::default()
         };
         insta::assert_snapshot!(reap_report(&report, TextOptions::default()), @r"
