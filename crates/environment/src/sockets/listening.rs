@@ -163,14 +163,12 @@ mod tests {
             let listener = TcpListener::bind((address, 0)).unwrap();
             let port = listener.local_addr().unwrap().port();
             assert!(own(&Endpoint::Tcp(port)).is_ours());
-            assert_eq!(own(&Endpoint::Udp(port)), Listening::No);
+            // Somebody else on this machine may be there, which is not us.
+            assert!(!own(&Endpoint::Udp(port)).is_ours());
             let connection = TcpStream::connect((address, port)).unwrap();
-            assert_eq!(
-                own(&Endpoint::Tcp(connection.local_addr().unwrap().port())),
-                Listening::No
-            );
+            assert!(!own(&Endpoint::Tcp(connection.local_addr().unwrap().port())).is_ours());
             drop(listener);
-            assert_eq!(own(&Endpoint::Tcp(port)), Listening::No);
+            assert!(!own(&Endpoint::Tcp(port)).is_ours());
         }
     }
 

@@ -157,6 +157,19 @@ impl Stage {
         }
     }
 
+    /// Reads what has been sent to the terminal and not been looked at.
+    fn rest(&mut self) {
+        let mut bytes = [0; 4096];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        while poll(&mut [PollFd::new(&self.master, PollFlags::IN)], Some(&now)).unwrap() > 0 {
+            let count = self.master.read(&mut bytes).unwrap();
+            self.screen.process(&bytes[..count]);
+        }
+    }
+
     fn press(&mut self, keys: &[u8]) {
         self.master.write_all(keys).unwrap();
     }
@@ -168,6 +181,7 @@ impl Stage {
         let after = tcgetattr(&self.slave).unwrap();
         assert_eq!(after.local_modes, self.before.local_modes);
         assert_eq!(after.input_modes, self.before.input_modes);
+        self.rest();
         assert!(!self.screen.screen().hide_cursor());
         status.code()
     }
