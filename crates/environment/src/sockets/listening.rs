@@ -146,7 +146,7 @@ mod tests {
     #[track_caller]
     fn look(endpoint: &Endpoint, pid: u32) -> Listening {
         let [by_netlink, by_proc] = [
-            SocketTables::of_machine(),
+            SocketTables::of_machine_anew(),
             SocketTables::of_process(std::process::id()),
         ]
         .map(|tables| listening(&tables, endpoint, Path::new("/"), || vec![pid]).unwrap());

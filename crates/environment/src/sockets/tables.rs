@@ -49,6 +49,12 @@ impl SocketTables {
         Arc::clone(MACHINE.get_or_init(machine))
     }
 
+    /// Those of this process's own namespace, with a reading of its own: nobody else's is taken for fresh.
+    #[cfg(test)]
+    pub(super) fn of_machine_anew() -> Arc<Self> {
+        Arc::new(Self::new("/proc/self/net".into(), diag::socket().ok()))
+    }
+
     /// Those of another process's namespace, in which the netlink socket was made.
     pub(crate) fn in_namespace(pid: u32, diag: Option<OwnedFd>) -> Self {
         Self::new(format!("/proc/{pid}/net").into(), diag)
