@@ -94,6 +94,7 @@ pub(super) fn enter(setup: &Setup, namespaces: &[OwnedFd]) -> Result<Option<Cgro
     if new_network {
         unshare(CloneFlags::CLONE_NEWNET).map_err(failed("make a network namespace"))?;
         raise_loopback().map_err(failed("raise the loopback interface"))?;
+        allow_low_ports();
     }
     match &setup.hold {
         Hold::Cgroup(leaf) => {
@@ -151,6 +152,12 @@ fn become_first_of_pid_namespace() -> Result<(), SetupError> {
         )]
         _ => std::process::exit(0),
     }
+}
+
+/// A target whose port is fixed has it below 1024 more often than not, and no rights in here to bind it. The setting
+/// is this network's alone. Where `/proc` cannot be written such a port stays root's, and the target says so.
+fn allow_low_ports() {
+    let _ = fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
 }
 
 /// A new network namespace has a loopback interface that is down.
